@@ -1,0 +1,180 @@
+/* graph/grad.c - the gradient as more tape: adjoints in reverse order of recording (Speelpenning 1980). */
+#include <string.h>
+
+#include "graph/tape.h"
+
+tl_fault tl_planted_fault;
+
+typedef struct tl_adjoints {
+    tl_tape *tape;
+    uint32_t n;          /* nodes 0..n-1 were there when this began */
+    bool *need;          /* does some wrt lie under this node? */
+    uint32_t *adjoint;   /* 0: none yet */
+} tl_adjoints;
+
+static void forget(tl_adjoints *g)
+{
+    g->need = tl_resize(g->need, g->n * sizeof *g->need, 0);
+    g->adjoint = tl_resize(g->adjoint, g->n * sizeof *g->adjoint, 0);
+}
+
+static bool prepare(tl_adjoints *g)
+{
+    g->need = tl_resize(NULL, 0, g->n * sizeof *g->need);
+    g->adjoint = tl_resize(NULL, 0, g->n * sizeof *g->adjoint);
+    if (g->need && g->adjoint) {
+        memset(g->need, 0, g->n * sizeof *g->need);
+        memset(g->adjoint, 0, g->n * sizeof *g->adjoint);
+        return true;
+    }
+    forget(g);
+    tl_no_memory(g->tape);
+    return false;
+}
+
+/* Marks every node on a way from some wrt: no adjoint is made anywhere else. */
+static void mark_needed(tl_adjoints *g, const uint32_t *wrt, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (wrt[i] && wrt[i] < g->n) g->need[wrt[i]] = true;
+    for (uint32_t i = 1; i < g->n; i++) {
+        const tl_node *node = &g->tape->node[i];
+        if (node->op->no_gradient || node->shape.dtype == TL_I32) continue;
+        for (uint32_t k = 0; k < node->n_in && !g->need[i]; k++) g->need[i] = g->need[tl_node_in(g->tape, node, k)];
+    }
+}
+
+/* Lets the newest node start from the sum so far, if it is of a kind that can: then the sum over time steps of a weight's
+ * gradient is one chain of products. */
+static bool start_from(tl_tape *t, uint32_t id, uint32_t sum)
+{
+    tl_node *node = &t->node[id];
+    const tl_op_role role = node->op->role;
+    if (id + 1 != t->n || (role != TL_ROLE_PRODUCT && role != TL_ROLE_SUM && role != TL_ROLE_SCATTER_ADD)) return false;
+    if (!tl_shape_equal(&node->shape, &t->node[sum].shape)) return false;
+    const uint32_t last = (uint32_t)node->op->max_in - 1;
+    if (node->n_in > last) {
+        if (t->in[node->first_in + last]) return false;
+    } else {
+        if (!TL_GROW(t->in, t->n_in, t->cap_in)) return false;
+        t->n_in++;
+        node->n_in++;
+    }
+    t->in[node->first_in + last] = sum;
+    return true;
+}
+
+static void contribute(tl_adjoints *g, uint32_t to, tl_tensor c, uint32_t before)
+{
+    tl_tape *t = g->tape;
+    const uint32_t sum = g->adjoint[to];
+    if (!sum || tl_planted_fault == TL_FAULT_NO_ACCUMULATION) g->adjoint[to] = c.id;
+    else if (c.id >= before && start_from(t, c.id, sum)) g->adjoint[to] = c.id;
+    else g->adjoint[to] = tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ tl_handle(t, sum), c }, 2, NULL).id;
+}
+
+/* Adds what node i passes on to its operand k. */
+static void pass_on(tl_adjoints *g, uint32_t i, uint32_t k, const tl_vjp *v)
+{
+    tl_tape *t = g->tape;
+    const struct tl_op *op = t->node[i].op;
+    const uint32_t to = tl_node_in(t, &t->node[i], k), before = t->n;
+    const tl_tensor c = op->vjp(v, (int)k);
+    if (t->status || tl_absent(c)) return;
+    if (!tl_operand(t, TL_NOWHERE, c, op->name)) return;
+    if (!tl_shape_equal(&t->node[c.id].shape, &t->node[to].shape)) {
+        char has[128], want[128];
+        tl_shape_print(has, sizeof has, &t->node[c.id].shape);
+        tl_shape_print(want, sizeof want, &t->node[to].shape);
+        tl_tape_fail(t, TL_NOWHERE, TL_E_SHAPE, "the vjp rule of %s gives %s for operand %u, which is %s", op->name, has,
+                     (unsigned)k, want);
+        return;
+    }
+    contribute(g, to, c, before);
+}
+
+static void visit(tl_adjoints *g, uint32_t i)
+{
+    tl_tape *t = g->tape;
+    const struct tl_op *op = t->node[i].op;
+    const uint32_t n_in = t->node[i].n_in;
+    bool any = false;
+    for (uint32_t k = 0; k < n_in; k++) any |= g->need[tl_node_in(t, &t->node[i], k)];
+    if (!any || op->no_gradient) return;
+    t->place_node = i;
+    tl_tensor few[4], *in = n_in <= 4 ? few : tl_arena_alloc(&t->arena, n_in * sizeof *in);
+    if (!in) tl_no_memory(t);
+    else if (!op->vjp) tl_tape_fail(t, TL_NOWHERE, TL_E_NOGRAD, "%s has no vjp rule, and a gradient passes through it", op->name);
+    for (uint32_t k = 0; !t->status && k < n_in; k++) {
+        const uint32_t id = tl_node_in(t, &t->node[i], k);
+        in[k] = id ? tl_handle(t, id) : TL_NONE;
+    }
+    const tl_vjp v = { tl_handle(t, i), tl_handle(t, g->adjoint[i]), in, (int)n_in, t->node[i].attr };
+    for (uint32_t k = 0; !t->status && k < n_in; k++)
+        if (in[k].tape && g->need[in[k].id]) pass_on(g, i, k, &v);
+    t->place_node = 0;
+}
+
+/* out[i]: node of d sum(y) / d wrt[i], 0 where y does not depend on it. */
+static void differentiate(tl_tape *t, tl_place at, uint32_t y, const uint32_t *wrt, int n, uint32_t *out)
+{
+    tl_adjoints g = { .tape = t, .n = t->n };
+    memset(out, 0, (size_t)n * sizeof *out);
+    if (!prepare(&g)) return;
+    mark_needed(&g, wrt, n);
+    if (g.need[y]) g.adjoint[y] = tl_full_like_at(at, tl_handle(t, y), 1).id;
+    for (uint32_t i = y; i && !t->status; i--)
+        if (g.need[i] && g.adjoint[i]) visit(&g, i);
+    for (int i = 0; i < n && !t->status; i++) out[i] = g.adjoint[wrt[i]];
+    forget(&g);
+}
+
+static uint32_t real_operand(tl_tape *t, tl_place at, tl_tensor x)
+{
+    const uint32_t id = tl_operand(t, at, x, "tl_grad");
+    if (!id || t->node[id].shape.dtype != TL_I32) return id;
+    tl_tape_fail(t, at, TL_E_DTYPE, "tl_grad: ids (i32) have no gradient");
+    return 0;
+}
+
+void tl_grad_at(tl_place at, tl_tensor y, const tl_tensor *wrt, int n, tl_tensor *out)
+{
+    tl_tape *t = tl_tape_of(&y, 1);
+    if (!t) t = tl_tape_of(wrt, n);
+    for (int i = 0; i < n; i++) out[i] = t ? tl_error_handle(t) : tl_placed_error(at);
+    if (!t || n <= 0) return;
+    const uint32_t id = real_operand(t, at, y);
+    uint32_t *w = tl_arena_alloc(&t->arena, 2 * (size_t)n * sizeof *w);
+    if (!w) tl_no_memory(t);
+    for (int i = 0; i < n && !t->status; i++) w[i] = real_operand(t, at, wrt[i]);
+    if (t->status) return;
+    differentiate(t, at, id, w, n, w + n);
+    for (int i = 0; i < n && !t->status; i++)
+        out[i] = w[n + i] ? tl_handle(t, w[n + i]) : tl_full_like_at(at, wrt[i], 0);
+    for (int i = 0; i < n && t->status; i++) out[i] = tl_error_handle(t);
+}
+
+void tl_backward_at(tl_place at, tl_tensor loss)
+{
+    tl_tape *t = tl_tape_of(&loss, 1);
+    if (!t) return;
+    const uint32_t id = real_operand(t, at, loss);
+    if (t->n_gradient) tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_backward: once for each recording; add the losses");
+    uint32_t *w = tl_arena_alloc(&t->arena, 2 * ((size_t)t->n_param + 1) * sizeof *w);
+    if (!w) tl_no_memory(t);
+    if (t->status) return;
+    const int n = (int)t->n_param;
+    for (int i = 0; i < n; i++) w[i] = t->param[i].frozen ? 0 : t->param[i].id;
+    differentiate(t, at, id, w, n, w + n);
+    for (int i = 0; i < n && !t->status; i++) {
+        if (!w[i] || !w[n + i]) continue;
+        if (!TL_GROW(t->gradient, t->n_gradient, t->cap_gradient)) {
+            tl_no_memory(t);
+            return;
+        }
+        t->gradient[t->n_gradient++] = (tl_tape_gradient){ (uint32_t)i, w[n + i] };
+    }
+}
+
+void(tl_grad)(tl_tensor y, const tl_tensor *wrt, int n, tl_tensor *out) { tl_grad_at(TL_NOWHERE, y, wrt, n, out); }
+void(tl_backward)(tl_tensor loss) { tl_backward_at(TL_NOWHERE, loss); }

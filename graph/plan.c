@@ -1,0 +1,649 @@
+/* graph/plan.c - from tape to plan: what is needed, where each value lies, which kernel makes it.
+ *
+ * Stages, each a function below over tl_build: live (which nodes anything asks for), place (leaves, views, results),
+ * emit (an instruction for each result), assign (arena offsets by lifetime), then the plan's own lists.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/memory_plan.h"
+#include "graph/tape.h"
+
+enum { SMALL_CONST = 1 << 16 };   /* a fill of up to so many bytes is made once, at compile time */
+
+typedef struct tl_home {   /* where a node's value lies */
+    tl_ref ref;            /* for results: base ARENA, offset within its block */
+    uint32_t root;         /* the node whose arena block it shares; 0: not in the arena */
+    bool placed;
+} tl_home;
+
+typedef struct tl_build {
+    tl_tape *tape;
+    tl_plan *plan;
+    uint32_t n;            /* nodes */
+    bool *live;
+    tl_home *home;
+    uint32_t *instr_of;    /* node -> instruction + 1 */
+    uint32_t *node_of;     /* instruction -> node (copies: the node copied) */
+    tl_instr *instr;
+    uint32_t n_instr, cap_instr, cap_node_of;
+    tl_table descs;
+    bool failed;
+} tl_build;
+
+static void *keep(tl_build *b, size_t n)
+{
+    void *p = tl_arena_alloc(&b->plan->memory, n ? n : 1);
+    if (!p) b->failed = true;
+    return p;
+}
+
+static size_t bytes_of(const tl_shape *s)
+{
+    return (size_t)tl_shape_size(s) * tl_dtype_size(s->dtype);
+}
+
+/* ---- live --------------------------------------------------------------------------------------------------- */
+
+static void mark_live(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    for (uint32_t i = 0; i < t->n_output; i++) b->live[t->output[i].id] = true;
+    for (uint32_t i = 0; i < t->n_next; i++) b->live[t->next[i].id] = true;
+    for (uint32_t i = 0; i < t->n_gradient; i++) b->live[t->gradient[i].id] = true;
+    for (uint32_t i = 0; i < t->n_tap; i++) b->live[t->tap[i]] = true;
+    for (uint32_t i = b->n - 1; i; i--)
+        for (uint32_t k = 0; b->live[i] && k < t->node[i].n_in; k++) b->live[tl_node_in(t, &t->node[i], k)] = true;
+    b->live[0] = false;
+}
+
+/* ---- place -------------------------------------------------------------------------------------------------- */
+
+static tl_ref const_ref(tl_build *b, const void *data, size_t bytes)
+{
+    char *p = keep(b, bytes);
+    if (p && bytes && data) memcpy(p, data, bytes);
+    return (tl_ref){ TL_BASE_CONSTS, p ? p - b->plan->consts : 0 };
+}
+
+static tl_ref param_ref(const tl_build *b, const tl_node *node)
+{
+    const tl_tape_param *p = &b->tape->param[((const tl_index_attr *)node->attr)->index];
+    const tl_model *m = b->tape->model;
+    return (tl_ref){ TL_BASE_VALUES, m->param[p->index].offset * (int64_t)tl_dtype_size(m->dtype) };
+}
+
+static bool small_fill(const tl_node *node)
+{
+    return node->op->role == TL_ROLE_FILL && bytes_of(&node->shape) <= SMALL_CONST;
+}
+
+static tl_ref fill_ref(tl_build *b, const tl_node *node)
+{
+    const tl_ref ref = const_ref(b, NULL, bytes_of(&node->shape));
+    const double v = ((const tl_fill_attr *)node->attr)->value;
+    char *p = b->plan->consts + ref.offset;
+    for (int64_t i = 0; !b->failed && i < tl_shape_size(&node->shape); i++) tl_write(p, node->shape.dtype, i, v);
+    return ref;
+}
+
+static void place(tl_build *b, uint32_t i)
+{
+    const tl_node *node = &b->tape->node[i];
+    tl_home *h = &b->home[i];
+    int64_t offset;
+    *h = (tl_home){ .placed = true };
+    switch (node->op->role) {
+    case TL_ROLE_PARAM: h->ref = param_ref(b, node); return;
+    case TL_ROLE_INPUT:
+        h->ref = (tl_ref){ TL_BASE_INPUTS + (uint32_t)((const tl_index_attr *)node->attr)->index, 0 };
+        return;
+    case TL_ROLE_CONST: h->ref = const_ref(b, node->attr, node->attr_size); return;
+    default: break;
+    }
+    if (small_fill(node)) {
+        h->ref = fill_ref(b, node);
+    } else if (tl_is_view(b->tape, node, &offset)) {
+        *h = b->home[tl_node_in(b->tape, node, 0)];
+        h->ref.offset += offset * (int64_t)tl_dtype_size(node->shape.dtype);
+    } else {
+        *h = (tl_home){ .ref = { TL_BASE_ARENA, 0 }, .root = i, .placed = false };   /* a result: its instruction follows */
+    }
+}
+
+/* ---- emit --------------------------------------------------------------------------------------------------- */
+
+/* Descriptions repeat at every time step: one copy of each serves all. */
+static const tl_desc *intern_descs(tl_build *b, const tl_desc *d, uint32_t n)
+{
+    const size_t bytes = n * sizeof *d;
+    for (uint64_t salt = 0;; salt++) {
+        uint64_t *slot = tl_table_put(&b->descs, tl_hash(salt, d, bytes), tl_mix(salt, n), 0);
+        if (!slot) return b->failed = true, NULL;
+        if (!*slot) {
+            void *copy = keep(b, bytes);
+            if (!copy) return NULL;
+            *slot = (uint64_t)(uintptr_t)memcpy(copy, d, bytes);
+        }
+        const tl_desc *found = (const tl_desc *)(uintptr_t)*slot;
+        if (!memcmp(found, d, bytes)) return found;
+    }
+}
+
+static bool push_instr(tl_build *b, tl_instr in, uint32_t node)
+{
+    if (!TL_GROW(b->instr, b->n_instr, b->cap_instr) || !TL_GROW(b->node_of, b->n_instr, b->cap_node_of))
+        return b->failed = true, false;
+    in.place = b->n_instr;
+    b->node_of[b->n_instr] = node;
+    b->instr[b->n_instr++] = in;
+    if (in.n_in > b->plan->max_in) b->plan->max_in = in.n_in;
+    return true;
+}
+
+static tl_status fresh_kernel(const tl_run_args *r);
+static tl_status state_kernel(const tl_run_args *r);
+static tl_status tap_kernel(const tl_run_args *r);
+
+typedef struct tl_slot_attr {   /* of states: where the session finds them */
+    int slot;
+    bool in_model;
+} tl_slot_attr;
+
+static tl_kernel kernel_of(tl_build *b, const tl_node *node, const void **attr)
+{
+    if (node->op->role == TL_ROLE_STATE || node->op->role == TL_ROLE_FRESH) {
+        const tl_tape_state *st = &b->tape->state[((const tl_index_attr *)node->attr)->index];
+        tl_slot_attr *a = keep(b, sizeof *a);
+        if (!a) return NULL;
+        *a = (tl_slot_attr){ tl_model_state_slot(b->tape->model, st->name, st->in_model), st->in_model };
+        if (a->slot < 0) b->failed = true;
+        *attr = a;
+        return node->op->role == TL_ROLE_STATE ? state_kernel : fresh_kernel;
+    }
+    if (node->attr_size) {
+        void *a = keep(b, node->attr_size);
+        if (!a) return NULL;
+        *attr = memcpy(a, node->attr, node->attr_size);
+    }
+    if (node->op->role == TL_ROLE_TAP) {
+        tl_tap_attr *a = (tl_tap_attr *)(uintptr_t)*attr;
+        char *path = keep(b, strlen(a->path) + 1);
+        if (path) a->path = strcpy(path, a->path);
+        return tap_kernel;
+    }
+    return tl_kernel_for(node->op, node->shape.dtype);
+}
+
+static void emit(tl_build *b, uint32_t i)
+{
+    tl_tape *t = b->tape;
+    const tl_node *node = &t->node[i];
+    const uint32_t n = node->n_in;
+    tl_desc few[8], *d = n < 8 ? few : tl_resize(NULL, 0, (n + 1) * sizeof *d);
+    tl_ref *ref = keep(b, (n + 1) * sizeof *ref);
+    tl_instr in = { .op = node->op, .n_in = n, .work = -1, .ref = ref };
+    if (d && ref) {
+        memset(d, 0, (n + 1) * sizeof *d);
+        tl_describe(t, node, d);
+        in.desc = intern_descs(b, d, n + 1);
+        in.kernel = kernel_of(b, node, &in.attr);
+        for (uint32_t k = 0; k < n; k++) {
+            const uint32_t id = tl_node_in(t, node, k);
+            ref[1 + k] = id ? b->home[id].ref : (tl_ref){ TL_BASE_NONE, 0 };
+        }
+        if (!in.kernel && !b->failed)
+            tl_tape_fail(t, node->at, TL_E_DTYPE, "%s has no kernel for %s", node->op->name, tl_dtype_name(node->shape.dtype));
+    }
+    if (n >= 8 && d) tl_resize(d, (n + 1) * sizeof *d, 0);
+    if (!d || !ref || !in.kernel || !in.desc) {
+        b->failed = true;
+        return;
+    }
+    b->instr_of[i] = b->n_instr + 1;
+    push_instr(b, in, i);
+}
+
+/* An instruction that copies node i to another place. */
+static void emit_copy(tl_build *b, uint32_t i, tl_ref to)
+{
+    const tl_node *node = &b->tape->node[i];
+    tl_desc d[2] = { { .dtype = node->shape.dtype, .rank = 1, .dim = { tl_shape_size(&node->shape) }, .stride = { 1 } } };
+    d[1] = d[0];
+    tl_ref *ref = keep(b, 2 * sizeof *ref);
+    const struct tl_op *op = tl_op_of_role(TL_ROLE_COPY);
+    if (!ref) return;
+    ref[0] = to;
+    ref[1] = b->home[i].ref;
+    push_instr(b, (tl_instr){ .op = op, .n_in = 1, .work = -1, .ref = ref, .desc = intern_descs(b, d, 2),
+                              .kernel = tl_kernel_for(op, node->shape.dtype) }, i);
+}
+
+static void emit_all(tl_build *b)
+{
+    for (uint32_t i = 1; i < b->n && !b->failed; i++) {
+        if (!b->live[i]) continue;
+        place(b, i);
+        if (b->home[i].root == i || b->tape->node[i].op->role == TL_ROLE_TAP) emit(b, i);
+    }
+}
+
+/* ---- gradients and outputs ---------------------------------------------------------------------------------- */
+
+/* A gradient is made where the optimizer reads it: its instruction writes there; what is no result of its own is copied. */
+static void place_gradients(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    const size_t size = tl_dtype_size(t->model->dtype);
+    for (uint32_t i = 0; i < t->n_gradient && !b->failed; i++) {
+        const uint32_t id = t->gradient[i].id;
+        const tl_param_info *p = &t->model->param[t->param[t->gradient[i].param].index];
+        const tl_ref to = { TL_BASE_GRADIENTS, p->offset * (int64_t)size };
+        if (b->home[id].root != id) emit_copy(b, id, to);
+        else b->home[id] = (tl_home){ .ref = to, .placed = true };
+    }
+}
+
+/* After gradients have their place, operands that name them (or views of them) follow. */
+static void refresh_refs(tl_build *b)
+{
+    tl_tape *t = b->tape;
+    for (uint32_t i = 1; i < b->n; i++) {
+        int64_t offset;
+        const tl_node *node = &t->node[i];
+        if (!b->live[i] || !node->n_in || !tl_is_view(t, node, &offset)) continue;
+        b->home[i] = b->home[tl_node_in(t, node, 0)];
+        b->home[i].ref.offset += offset * (int64_t)tl_dtype_size(node->shape.dtype);
+    }
+    for (uint32_t k = 0; k < b->n_instr; k++) {
+        const tl_node *node = &t->node[b->node_of[k]];
+        tl_ref *ref = (tl_ref *)(uintptr_t)b->instr[k].ref;
+        if (b->instr_of[b->node_of[k]] != k + 1) {
+            ref[1] = b->home[b->node_of[k]].ref;
+            continue;
+        }
+        for (uint32_t j = 0; j < node->n_in; j++) {
+            const uint32_t id = tl_node_in(t, node, j);
+            if (id) ref[1 + j] = b->home[id].ref;
+        }
+        ref[0] = b->home[b->node_of[k]].ref;
+    }
+}
+
+/* ---- assign ------------------------------------------------------------------------------------------------- */
+
+static bool in_arena(const tl_build *b, uint32_t id)
+{
+    return id && b->home[id].root && b->home[id].ref.base == TL_BASE_ARENA;
+}
+
+static void used(const tl_build *b, uint32_t id, uint32_t k, uint32_t *last)
+{
+    if (!in_arena(b, id)) return;
+    const uint32_t root = b->home[id].root;
+    if (tl_planted_fault == TL_FAULT_EARLY_RELEASE && last[root]) return;
+    last[root] = k;
+}
+
+static void find_last_uses(const tl_build *b, uint32_t *last)
+{
+    const tl_tape *t = b->tape;
+    for (uint32_t k = 0; k < b->n_instr; k++) {
+        const uint32_t i = b->node_of[k];
+        used(b, i, k, last);   /* written, or (by a copy) read */
+        if (b->instr_of[i] != k + 1) continue;
+        for (uint32_t j = 0; j < t->node[i].n_in; j++) used(b, tl_node_in(t, &t->node[i], j), k, last);
+    }
+    for (uint32_t i = 0; i < t->n_output; i++)
+        if (in_arena(b, t->output[i].id)) last[b->home[t->output[i].id].root] = UINT32_MAX;
+    for (uint32_t i = 0; i < t->n_next; i++)
+        if (in_arena(b, t->next[i].id)) last[b->home[t->next[i].id].root] = UINT32_MAX;
+}
+
+/* The operand whose block an elementwise result may take over: it dies here and lies exactly as the result does. */
+static uint32_t dying_operand(const tl_build *b, uint32_t i, uint32_t k, const uint32_t *last, const uint32_t *block)
+{
+    const tl_tape *t = b->tape;
+    const tl_node *node = &t->node[i];
+    if (node->op->cls != TL_ELEMENTWISE) return 0;
+    for (uint32_t j = 0; j < node->n_in; j++) {
+        const uint32_t id = tl_node_in(t, node, j), root = id ? b->home[id].root : 0;
+        if (!in_arena(b, id) || last[root] != k || !block[root]) continue;
+        bool safe = true;
+        for (uint32_t m = 0; safe && m < node->n_in; m++) {   /* all that shares the block must be read where it is written */
+            const uint32_t other = tl_node_in(t, node, m);
+            if (!other || b->home[other].root != root) continue;
+            safe = b->home[other].ref.offset == 0 && bytes_of(&t->node[other].shape) == bytes_of(&t->node[root].shape) &&
+                   tl_shape_size(&t->node[other].shape) == tl_shape_size(&node->shape) &&
+                   tl_dtype_size(t->node[other].shape.dtype) == tl_dtype_size(node->shape.dtype);
+        }
+        if (safe && bytes_of(&t->node[root].shape) == bytes_of(&node->shape)) return root;
+    }
+    return 0;
+}
+
+static void release_dead(const tl_build *b, uint32_t k, const uint32_t *last, tl_memory_plan *m, uint32_t *block)
+{
+    const tl_tape *t = b->tape;
+    const uint32_t i = b->node_of[k];
+    const tl_node *node = &t->node[i];
+    for (uint32_t j = 0; j <= node->n_in; j++) {
+        const uint32_t id = j < node->n_in ? tl_node_in(t, node, j) : i;
+        const uint32_t root = in_arena(b, id) ? b->home[id].root : 0;
+        if (!root || last[root] != k || !block[root]) continue;
+        tl_memory_give(m, block[root] - 1);
+        block[root] = 0;
+    }
+}
+
+/* Walks the instructions, taking a block where a value is made and giving it back after its last use. */
+static void assign(tl_build *b, uint32_t *last, uint32_t *block, int64_t *start)
+{
+    tl_tape *t = b->tape;
+    tl_memory_plan m = { 0 };
+    find_last_uses(b, last);
+    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++) {
+        const uint32_t i = b->node_of[k];
+        const tl_node *node = &t->node[i];
+        tl_instr *in = &b->instr[k];
+        if (b->instr_of[i] == k + 1 && in_arena(b, i) && b->home[i].root == i) {
+            const uint32_t from = dying_operand(b, i, k, last, block);
+            block[i] = from ? block[from] : tl_memory_take(&m, bytes_of(&node->shape)) + 1;
+            if (from) block[from] = 0;
+            if (block[i]) start[i] = tl_memory_offset(&m, block[i] - 1);
+        }
+        const size_t work = in->op->work && b->instr_of[i] == k + 1
+                                ? in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr) : 0;
+        if (work) {
+            const uint32_t w = tl_memory_take(&m, work);
+            if (!m.failed) in->work = tl_memory_offset(&m, w);
+            tl_memory_give(&m, w);
+        }
+        release_dead(b, k, last, &m, block);
+        b->failed |= m.failed;
+    }
+    b->plan->arena_bytes = m.size;
+    tl_memory_plan_free(&m);
+}
+
+/* Turns "block of root + offset" into arena offsets. */
+static void settle(const tl_build *b, const int64_t *start)
+{
+    const tl_tape *t = b->tape;
+    for (uint32_t i = 1; i < b->n; i++)
+        if (b->live[i] && in_arena(b, i)) b->home[i].ref.offset += start[b->home[i].root];
+    for (uint32_t k = 0; k < b->n_instr; k++) {
+        const uint32_t i = b->node_of[k];
+        tl_ref *ref = (tl_ref *)(uintptr_t)b->instr[k].ref;
+        const bool own = b->instr_of[i] == k + 1;
+        if (!own) ref[1] = b->home[i].ref;
+        if (own) ref[0] = b->home[i].ref;
+        for (uint32_t j = 0; own && j < t->node[i].n_in; j++) {
+            const uint32_t id = tl_node_in(t, &t->node[i], j);
+            if (id) ref[1 + j] = b->home[id].ref;
+        }
+    }
+}
+
+/* ---- the plan's own lists ----------------------------------------------------------------------------------- */
+
+static const char *keep_text(tl_build *b, const char *s)
+{
+    char *p = keep(b, strlen(s) + 1);
+    return p ? strcpy(p, s) : "";
+}
+
+static const tl_visit *keep_visit(tl_build *b, const tl_visit *v, tl_table *seen)
+{
+    if (!v) return NULL;
+    uint64_t *slot = tl_table_put(seen, (uint64_t)(uintptr_t)v, 1, 0);
+    if (slot && *slot) return (const tl_visit *)(uintptr_t)*slot;
+    tl_visit *copy = keep(b, sizeof *copy);
+    if (!copy || !slot) return b->failed = true, NULL;
+    *copy = (tl_visit){ .kind = v->kind, .index = v->index, .path = "" };
+    *slot = (uint64_t)(uintptr_t)copy;
+    copy->parent = keep_visit(b, v->parent, seen);
+    return copy;
+}
+
+static void keep_places(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    tl_table seen = { 0 };
+    tl_plan_place *p = b->plan->place = keep(b, b->n_instr * sizeof *p);
+    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++) {
+        const tl_node *node = &t->node[b->node_of[k]];
+        uint64_t *slot = tl_table_put(&seen, (uint64_t)(uintptr_t)node->scope->path, 2, 0);
+        if (slot && !*slot) *slot = (uint64_t)(uintptr_t)keep_text(b, node->scope->path);
+        if (!slot) b->failed = true;
+        else p[k] = (tl_plan_place){ node->at, node->caller, (const char *)(uintptr_t)*slot, NULL };
+        if (!b->failed) p[k].visit = keep_visit(b, node->scope->visit, &seen);
+    }
+    tl_table_free(&seen);
+}
+
+static tl_plan_value *keep_values(tl_build *b, const tl_tape_mark *mark, uint32_t n)
+{
+    const tl_tape *t = b->tape;
+    tl_plan_value *v = keep(b, n * sizeof *v);
+    for (uint32_t i = 0; v && i < n; i++)
+        v[i] = (tl_plan_value){ keep_text(b, mark[i].name), t->node[mark[i].id].shape, b->home[mark[i].id].ref, -1, false };
+    return v;
+}
+
+static void keep_states(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    tl_plan *p = b->plan;
+    p->next = keep_values(b, t->next, p->n_next = t->n_next);
+    p->state = keep(b, t->n_state * sizeof *p->state);
+    p->n_state = t->n_state;
+    for (uint32_t i = 0; i < t->n_state && !b->failed; i++) {
+        const tl_tape_state *st = &t->state[i];
+        const int slot = tl_model_state_slot(t->model, st->name, st->in_model);
+        if (slot < 0) b->failed = true;
+        p->state[i] = (tl_plan_value){ keep_text(b, st->name), st->shape, { 0, 0 }, slot, st->in_model };
+    }
+    for (uint32_t i = 0; i < t->n_next && !b->failed; i++) {
+        p->next[i].slot = p->state[t->next[i].state].slot;
+        p->next[i].in_model = p->state[t->next[i].state].in_model;
+    }
+}
+
+/* Ranges of the flat gradient that this plan writes, joined where they touch. */
+static void keep_ranges(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    tl_range *r = b->plan->range = keep(b, t->n_gradient * sizeof *r);
+    uint32_t n = 0;
+    for (uint32_t i = 0; r && i < t->n_gradient; i++) {
+        const tl_param_info *p = &t->model->param[t->param[t->gradient[i].param].index];
+        uint32_t at = n++;
+        for (; at && r[at - 1].begin > p->offset; at--) r[at] = r[at - 1];
+        r[at] = (tl_range){ p->offset, p->offset + p->size };
+    }
+    uint32_t m = 0;
+    for (uint32_t i = 0; r && i < n; i++) {
+        if (m && r[m - 1].end == r[i].begin) r[m - 1].end = r[i].end;
+        else r[m++] = r[i];
+    }
+    b->plan->n_range = m;
+}
+
+static void keep_inputs(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    tl_plan *p = b->plan;
+    p->input = keep(b, t->n_input * sizeof *p->input);
+    p->input_name = keep(b, t->n_input * sizeof *p->input_name);
+    p->n_input = t->n_input;
+    for (uint32_t i = 0; i < t->n_input && !b->failed; i++) {
+        p->input[i] = t->input[i];
+        p->input[i].data = NULL;
+        p->input_name[i] = keep_text(b, t->input_name[i]);
+    }
+}
+
+static void finish(tl_build *b)
+{
+    tl_plan *p = b->plan;
+    p->output = keep_values(b, b->tape->output, p->n_output = b->tape->n_output);
+    keep_states(b);
+    keep_inputs(b);
+    keep_ranges(b);
+    keep_places(b);
+    p->instr = keep(b, b->n_instr * sizeof *p->instr);
+    if (b->failed) return;
+    memcpy(p->instr, b->instr, b->n_instr * sizeof *p->instr);
+    p->n_instr = b->n_instr;
+    p->n_param = b->tape->model->n_param;
+}
+
+/* ---- parameters join the model ---------------------------------------------------------------------------------- */
+
+/* All or none: room is made first, so that adding cannot fail half-way. */
+static bool add_parameters(tl_tape *t)
+{
+    tl_model *m = t->model;
+    int64_t elements = m->size, largest = 0;
+    for (uint32_t i = 0; i < t->n_param; i++) {
+        tl_tape_param *p = &t->param[i];
+        if (p->index < 0) p->index = tl_model_find(m, p->path);   /* another tape may have brought it in meanwhile */
+        const int64_t n = tl_shape_size(&p->shape);
+        if (p->index < 0) elements += n;
+        if (p->index < 0 && n > largest) largest = n;
+        if (p->index >= 0 && !tl_shape_equal(&m->param[p->index].shape, &p->shape))
+            return tl_tape_fail(t, p->first, TL_E_SHAPE, "parameter %s has another shape in the model by now", p->path), false;
+    }
+    if (elements == m->size && !largest) {
+        bool any = false;
+        for (uint32_t i = 0; i < t->n_param; i++) any |= t->param[i].index < 0;
+        if (!any) return true;
+    }
+    const uint32_t before = m->n_param;
+    const int64_t before_size = m->size;
+    double *scratch = tl_resize(NULL, 0, ((size_t)largest + 1) * sizeof *scratch);
+    bool ok = scratch && !tl_model_reserve(m, m->n_param + t->n_param, elements);
+    for (uint32_t i = 0; ok && i < t->n_param; i++) {
+        tl_tape_param *p = &t->param[i];
+        if (p->index >= 0) continue;
+        p->index = tl_model_add(m, p->path, &p->shape, p->frozen);
+        if (p->index < 0) ok = false;
+        else tl_init_fill(m, p->path, &p->shape, &p->init,
+                          m->values + (size_t)m->param[p->index].offset * tl_dtype_size(m->dtype), scratch);
+    }
+    if (scratch) tl_resize(scratch, ((size_t)largest + 1) * sizeof *scratch, 0);
+    if (ok) return true;
+    tl_model_truncate(m, before, before_size);
+    for (uint32_t i = 0; i < t->n_param; i++)
+        if (t->param[i].index >= (int)before) t->param[i].index = -1;
+    tl_no_memory(t);
+    return false;
+}
+
+/* ---- compile ------------------------------------------------------------------------------------------------ */
+
+static bool build(tl_build *b)
+{
+    mark_live(b);
+    emit_all(b);
+    if (b->failed) return false;
+    place_gradients(b);
+    refresh_refs(b);
+    uint32_t *last = tl_resize(NULL, 0, b->n * sizeof *last), *block = tl_resize(NULL, 0, b->n * sizeof *block);
+    int64_t *start = tl_resize(NULL, 0, b->n * sizeof *start);
+    if (last && block && start) {
+        memset(last, 0, b->n * sizeof *last);
+        memset(block, 0, b->n * sizeof *block);
+        memset(start, 0, b->n * sizeof *start);
+        assign(b, last, block, start);
+        settle(b, start);
+    } else {
+        b->failed = true;
+    }
+    tl_resize(last, b->n * sizeof *last, 0);
+    tl_resize(block, b->n * sizeof *block, 0);
+    tl_resize(start, b->n * sizeof *start, 0);
+    if (!b->failed) finish(b);
+    return !b->failed;
+}
+
+tl_plan *tl_compile(tl_tape *t)
+{
+    if (!t) return tl_report(TL_E_ARGUMENT, "tl_compile: no tape"), NULL;
+    if (t->status) return tl_tape_status(t), NULL;
+    const uint32_t params = t->model->n_param;
+    const int64_t size = t->model->size;
+    if (!add_parameters(t)) return tl_tape_status(t), NULL;
+    tl_plan *p = tl_resize(NULL, 0, sizeof *p);
+    tl_build b = { .tape = t, .plan = p, .n = t->n };
+    b.live = tl_resize(NULL, 0, b.n * sizeof *b.live);
+    b.home = tl_resize(NULL, 0, b.n * sizeof *b.home);
+    b.instr_of = tl_resize(NULL, 0, b.n * sizeof *b.instr_of);
+    bool ok = p && b.live && b.home && b.instr_of;
+    if (p) {
+        *p = (tl_plan){ .users = 1, .model = t->model };
+        p->consts = (char *)p;   /* constants are addressed relative to the plan itself */
+    }
+    if (ok) {
+        memset(b.live, 0, b.n * sizeof *b.live);
+        memset(b.home, 0, b.n * sizeof *b.home);
+        memset(b.instr_of, 0, b.n * sizeof *b.instr_of);
+        ok = build(&b);
+    }
+    tl_table_free(&b.descs);
+    TL_RELEASE(b.instr, b.cap_instr);
+    TL_RELEASE(b.node_of, b.cap_node_of);
+    tl_resize(b.live, b.n * sizeof *b.live, 0);
+    tl_resize(b.home, b.n * sizeof *b.home, 0);
+    tl_resize(b.instr_of, b.n * sizeof *b.instr_of, 0);
+    if (ok) return p;
+    if (!t->status) tl_no_memory(t);
+    tl_model_truncate(t->model, params, size);
+    for (uint32_t i = 0; i < t->n_param; i++)
+        if (t->param[i].index >= (int)params) t->param[i].index = -1;
+    tl_plan_free(p);
+    return tl_tape_status(t), NULL;
+}
+
+void tl_plan_free(tl_plan *p)
+{
+    if (!p || atomic_fetch_sub(&p->users, 1) != 1) return;
+    tl_arena_free(&p->memory);
+    tl_resize(p, sizeof *p, 0);
+}
+
+size_t tl_plan_arena_bytes(const tl_plan *p) { return p->arena_bytes; }
+int tl_plan_instructions(const tl_plan *p) { return (int)p->n_instr; }
+
+/* ---- the engine's own kernels: r->context is the session ---------------------------------------------------------- */
+
+static tl_status state_kernel(const tl_run_args *r)
+{
+    const tl_slot_attr *a = r->attr;
+    const tl_state_value *v = tl_session_slot(r->context, a->slot, a->in_model);
+    size_t bytes = tl_dtype_size(r->out_desc->dtype);
+    for (int i = 0; i < r->out_desc->rank; i++) bytes *= (size_t)r->out_desc->dim[i];
+    if (v && v->set) memcpy(r->out, v->data, bytes);
+    else memset(r->out, 0, bytes);
+    return TL_OK;
+}
+
+static tl_status fresh_kernel(const tl_run_args *r)
+{
+    const tl_slot_attr *a = r->attr;
+    const tl_state_value *v = tl_session_slot(r->context, a->slot, a->in_model);
+    int64_t n = 1;
+    for (int i = 0; i < r->out_desc->rank; i++) n *= r->out_desc->dim[i];
+    for (int64_t i = 0; i < n; i++) tl_write(r->out, r->out_desc->dtype, i, v && v->set ? (double)v->fresh[i] : 1);
+    return TL_OK;
+}
+
+static tl_status tap_kernel(const tl_run_args *r)
+{
+    const tl_tap_attr *a = r->attr;
+    tl_array value = { .dtype = r->in_desc[0].dtype, .rank = r->in_desc[0].rank, .data = (void *)(uintptr_t)r->in[0] };
+    memcpy(value.dim, r->in_desc[0].dim, sizeof value.dim);
+    a->see(a->data, a->path, &value);
+    return TL_OK;
+}

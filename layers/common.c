@@ -1,0 +1,95 @@
+/* layers/common.c - options, checks and shapes that layers share. */
+#include "layers/common.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+tl_tensor tl__failed(tl_place at, tl_scope *s)
+{
+    return tl_error_at(at, s, TL_E_ARGUMENT, "this layer cannot be made");   /* never the first error */
+}
+
+tl_scope *tl__inside(tl_place at, tl_scope *s, const char *name)
+{
+    tl_scope *inner = tl_in(s, name);
+    tl_enter(at, inner);   /* the layer that calls puts its caller's place back */
+    return inner;
+}
+
+bool tl__well(const tl_scope *s)
+{
+    return s && !tl_failed(tl_scope_tape(s));
+}
+
+bool tl__options(tl_place at, tl_scope *s, const char *call, void *to, size_t n, const void *from)
+{
+    size_t size = n;
+    memset(to, 0, n);
+    if (from) memcpy(&size, from, sizeof size);
+    if (size < sizeof size) {
+        tl_error_at(at, s, TL_E_ARGUMENT, "%s: the options' .size is not set", call);
+        return false;
+    }
+    if (from) memcpy(to, from, size < n ? size : n);
+    return tl__well(s);
+}
+
+bool tl__size(tl_place at, tl_scope *s, const char *call, const char *option, int64_t v)
+{
+    if (v > 0) return true;
+    if (v == 0) tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s is missing", call, option);
+    else tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %lld must be at least 1", call, option, (long long)v);
+    return false;
+}
+
+bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, double v)
+{
+    if (isfinite(v)) return true;
+    tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %g is no finite number", call, option, v);
+    return false;
+}
+
+bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, tl_tensor x, int min_rank)
+{
+    if (tl_absent(x)) {
+        tl_error_at(at, s, TL_E_ABSENT, "%s: %s is absent (TL_NONE)", call, what);
+        return false;
+    }
+    if (tl_rank(x) < min_rank) {
+        const tl_tensor zero = tl_full(s, TL_SCALAR, 0);
+        tl_where_at(at, x, zero, zero);   /* of an error handle this says where it comes from, and is the first error */
+        tl_error_at(at, s, TL_E_SHAPE, "%s: %s has rank %d, and needs at least %d", call, what, tl_rank(x), min_rank);
+    }
+    return tl__well(s);
+}
+
+static int64_t leading(tl_tensor x)
+{
+    int64_t n = 1;
+    for (int a = 0; a < tl_rank(x) - 1; a++) n *= tl_dim(x, a);
+    return n;
+}
+
+tl_tensor tl__rows(tl_tensor x)
+{
+    return tl_rank(x) == 2 ? x : tl_reshape(x, TL_DIMS(leading(x), tl_dim(x, -1)));
+}
+
+tl_tensor tl__unrows(tl_tensor y, tl_tensor like)
+{
+    tl_shape shape = tl_shape_of(like);
+    if (shape.rank == 2 || shape.rank < 1) return y;
+    shape.dim[shape.rank - 1] = tl_dim(y, -1);
+    return tl_reshape(y, shape.rank, shape.dim);
+}
+
+tl__shape_text tl__print_shape(tl_tensor x)
+{
+    tl__shape_text t = { "[" };
+    size_t n = 1;
+    for (int a = 0; a < tl_rank(x); a++)
+        n += (size_t)snprintf(t.s + n, sizeof t.s - n, "%s%lld", a ? "," : "", (long long)tl_dim(x, a));
+    snprintf(t.s + n, sizeof t.s - n, "]");
+    return t;
+}

@@ -1,0 +1,51 @@
+/* layers/common.h - what layers share. Private to layers/; made of public calls. */
+#ifndef TL_LAYERS_COMMON_H
+#define TL_LAYERS_COMMON_H
+
+#include "layers/layers.h"
+#include "ops/ops.h"
+
+/* The error handle of a call that has already failed. */
+tl_tensor tl__failed(tl_place at, tl_scope *s);
+
+/* The scope `name` inside s, where the operations that follow are recorded. */
+tl_scope *tl__inside(tl_place at, tl_scope *s, const char *name);
+
+/* Has everything on this scope's tape gone well so far? */
+bool tl__well(const tl_scope *s);
+
+/* The caller's options in a struct of today's size n: what his (perhaps older, shorter) struct lacks is zero. False
+ * after recording the error of a struct without .size; NULL means all defaults. */
+bool tl__options(tl_place at, tl_scope *s, const char *call, void *to, size_t n, const void *from);
+
+/* Checks; each is false after recording an error that begins with the call and names the option or operand. */
+bool tl__size(tl_place at, tl_scope *s, const char *call, const char *option, int64_t v);      /* 1 and up */
+bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, double v);
+bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, tl_tensor x, int min_rank);
+
+/* An option's number: its default where it is 0, and 0 where it is TL_ZERO. */
+static inline double tl__number(double v, double otherwise)
+{
+    return v == 0 ? otherwise : v == TL_ZERO ? 0 : v;
+}
+
+static inline tl_init tl__init_or(tl_init given, tl_init otherwise)
+{
+    return given.fill ? given : otherwise;
+}
+
+/* The recipe for one of n matrices that count as one, side by side (see tl_gate_opts). */
+tl_init tl__side_by_side(tl_init init, int n);
+
+/* [any..., D] -> [rows, D], and back under the leading axes of `like`. Products are taken of two-dimensional tensors,
+ * so the gradient of their weights is one product over all rows as well. */
+tl_tensor tl__rows(tl_tensor x);
+tl_tensor tl__unrows(tl_tensor y, tl_tensor like);
+
+/* "[32,64]" */
+typedef struct tl__shape_text {
+    char s[TL_MAX_RANK * 21 + 3];
+} tl__shape_text;
+tl__shape_text tl__print_shape(tl_tensor x);
+
+#endif

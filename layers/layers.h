@@ -1,0 +1,290 @@
+/* layers/layers.h - what networks are made of: initial values, cells, unrolling over time, dense, embedding, dropout,
+ * losses. All of it is written with the public calls of graph/graph.h and ops/ops.h; nothing here is known to the
+ * engine.
+ *
+ * A layer is a function of a scope and tensors. Its parameters are made on first use and named by path:
+ *
+ *     tl_tensor x = tl_embedding(s, ids, .vocab = 96, .units = 64);              embedding/W
+ *     tl_tensor h = tl_lstm(s, x, .units = 256, .return_sequences = true);       lstm/i/W, lstm/i/U, lstm/i/b, ...
+ *     tl_tensor z = tl_dense(s, h, .units = 96);                                 dense/W, dense/b
+ *
+ * A second layer of the same name in one scope is an error (TL_E_NAME): give it a .name, or use tl_again() or
+ * tl_step() where sharing is meant.
+ *
+ * Sequences are time-major: [T, B, features]; ids are i32 [T, B]. Letters: T time steps, B batch rows, D features, H
+ * units, V vocabulary; x input, h state, c inner state, y output; W input weights [D, H], U recurrent weights [H, H],
+ * b bias [H].
+ *
+ * Options: zero means the default; TL_ZERO says the number zero where zero is not the default. An option that makes no
+ * sense (a negative size, a rate that is not a number) is TL_E_ARGUMENT naming it. Errors of operands are those of
+ * ops/ops.h; TL_E_ABSENT where an operand that is needed is TL_NONE. On an error the result, and every tensor written
+ * through a pointer, is an error handle. The functions ending in _opt are for C++ and for options that are made at run
+ * time; their structs begin with their own size.
+ */
+#ifndef TL_LAYERS_H
+#define TL_LAYERS_H
+
+#include "graph/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A function of one tensor: tl_relu, tl_tanh, tl_softmax, or your own. */
+typedef tl_tensor (*tl_activation)(tl_tensor x);
+
+/* ---- initial values ----------------------------------------------------------------------------------------- */
+
+/* Recipes for tl_param()'s .init and for the options below. Fans are Keras': of a matrix [in, out] its rows and columns;
+ * of a vector its size, twice; of a higher rank the last two dimensions, each times the product of the others. */
+
+TL_API tl_init tl_zeros(void);
+TL_API tl_init tl_ones(void);
+TL_API tl_init tl_constant(double value);
+TL_API tl_init tl_uniform(double lo, double hi);           /* lo <= w < hi */
+TL_API tl_init tl_normal(double mean, double stddev);
+
+/* Uniform in +-sqrt(6 / (in + out)); normal of deviation sqrt(2 / (in + out)), truncated at two deviations and widened
+ * so that the deviation is kept, as in Keras. Glorot & Bengio 2010. */
+TL_API tl_init tl_glorot_uniform(void);
+TL_API tl_init tl_glorot_normal(void);
+
+/* Uniform in +-sqrt(6 / in), for relu. He et al. 2015. */
+TL_API tl_init tl_he_uniform(void);
+
+/* gain Q, Q a random matrix (uniform over all of them) with orthonormal rows where it is wide, columns where it is
+ * tall, both where it is square. The last dimension counts the columns, the others together the rows; a vector is one
+ * row. Saxe et al. 2014. */
+TL_API tl_init tl_orthogonal(double gain);
+
+/* gain on the diagonal of the last two dimensions, zeros elsewhere (a vector or scalar: gain at its first element). */
+TL_API tl_init tl_identity(double gain);
+
+/* ---- layers of a step or of a whole sequence ---------------------------------------------------------------- */
+
+/* Rows of a table W [vocab, units] by id: i32 [any...] -> [any..., units]. An id outside 0..vocab-1 is TL_E_INDEX at
+ * run time. .vocab and .units are required. */
+typedef struct tl_embedding_opts {
+    size_t size;
+    int64_t vocab;             /* number of ids, required */
+    int64_t units;             /* size of a row, required */
+    const char *name;          /* default "embedding" */
+    tl_init init;              /* default: uniform in [-0.05, 0.05), as in Keras */
+} tl_embedding_opts;
+TL_API tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_embedding_opts *o);
+
+/* y = activation(x W + b) over the last axis, for any rank: [any..., D] -> [any..., units]. .units is required. */
+typedef struct tl_dense_opts {
+    size_t size;
+    int64_t units;             /* required */
+    const char *name;          /* default "dense" */
+    bool no_bias;              /* there is no b */
+    tl_activation activation;  /* default: none */
+    tl_init kernel_init;       /* of W [D, units]; default tl_glorot_uniform() */
+    tl_init bias_init;         /* of b [units]; default zeros */
+} tl_dense_opts;
+TL_API tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opts *o);
+
+/* While training (tl_training(s)): y = x m / (1 - rate), every element of m being 1 with probability 1 - rate, else 0;
+ * each call and each run draws its own m. Otherwise y is x itself. Srivastava et al. 2014, with inverted scaling. */
+typedef struct tl_dropout_opts {
+    size_t size;
+    double rate;               /* 0 <= rate < 1; default 0: y is x */
+    const char *name;          /* a scope for the mask's random numbers; default: s itself */
+    unsigned shared;           /* bit k set: one mask for all of axis k; 1 of [T, B, D]: the same at every time step */
+} tl_dropout_opts;
+TL_API tl_tensor tl_dropout_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout_opts *o);
+
+/* y = x W + h U + b, the sum that every gate of a recurrent cell starts with: [B, D], [B, H] -> [B, units], with
+ * parameters name/W [D, units], name/U [H, units], name/b [units]; name NULL: W, U, b of s itself. Either of x and h
+ * may be absent (TL_NONE), and then its matrix does not exist. Higher ranks [any..., D], [any..., H] act on the last
+ * axis. The sum is one chain in this order: b, then x W, then h U. */
+typedef struct tl_gate_opts {
+    size_t size;
+    int64_t units;             /* default: h's last dimension */
+    double bias;               /* b starts as this constant (default 0) */
+    bool no_bias;              /* there is no b */
+    bool recurrent_bias;       /* a second bias name/br [units], as in PyTorch and Keras' GRU; b + br come first */
+    int gates;                 /* default 1; n: one of n gates whose matrices stand side by side in one, as in Keras:
+                                  Glorot counts the columns of all, and all U together are orthogonal, sum U U^T = I */
+    tl_init kernel_init;       /* of W; default tl_glorot_uniform() */
+    tl_init recurrent_init;    /* of U; default tl_orthogonal(1) */
+    tl_init bias_init;         /* of b (in place of .bias) and br; default zeros */
+} tl_gate_opts;
+TL_API tl_tensor tl_gate_opt(tl_place at, tl_scope *s, const char *name, tl_tensor x, tl_tensor h,
+                             const tl_gate_opts *o);
+
+/* ---- cells -------------------------------------------------------------------------------------------------- */
+
+/* A recurrent cell by value: the math of one step.
+ *
+ *     static tl_tensor mgu_step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
+ *     {
+ *         tl_tensor f = tl_sigmoid(tl_gate(s, "f", x, *h, .bias = 1));
+ *         tl_tensor c = tl_tanh(tl_gate(s, "c", x, tl_mul(f, *h)));
+ *         return *h = tl_lerp(*h, c, f);
+ *     }
+ *     static const tl_cell mgu = { .step = mgu_step };
+ *
+ * step gets one step's input and the states, replaces the states and returns the output; axis 0 of each is the batch
+ * row, the rest is the cell's own affair. ctx must live as long as the tape: tl_scope_copy() makes it so. A cell
+ * around a cell:
+ *
+ *     static tl_tensor residual_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *inner)
+ *     {
+ *         return tl_add(x, tl_call(s, *(const tl_cell *)inner, x, state));
+ *     }
+ *     tl_cell outer = { residual_step, inner.states, NULL, tl_scope_copy(s, &inner, sizeof inner) };
+ *
+ * where a start that calls tl_start() for the inner cell takes NULL's place if the inner cell has its own. */
+typedef struct tl_cell {
+    tl_tensor (*step)(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx);
+    int states;                /* how many; 0 means 1 */
+    /* Records the initial states, and so gives their shapes and values and whether they are learned: s is the layer's
+     * scope, x the first step's input. NULL: zeros [B, units]. */
+    void (*start)(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state, const void *ctx);
+    const void *ctx;           /* handed to both */
+} tl_cell;
+
+/* One step of a cell in scope s: state[0 .. states-1] are replaced, the output is returned. Nothing is run once the
+ * tape has failed: then output and states are error handles (so a ctx that could not be copied is never looked at). */
+TL_PLACED(tl_tensor, tl_call, tl_scope *s, tl_cell cell, tl_tensor x, tl_tensor *state);
+#define tl_call(...) tl_call_at(TL_HERE, __VA_ARGS__)
+
+/* Writes the initial states of a cell whose first input is x [B, ...]: what cell.start records, or zeros [B, units]. */
+TL_API void tl_start_at(tl_place at, tl_scope *s, tl_cell cell, tl_tensor x, int64_t units, tl_tensor *state);
+TL_API void tl_start(tl_scope *s, tl_cell cell, tl_tensor x, int64_t units, tl_tensor *state);
+#define tl_start(...) tl_start_at(TL_HERE, __VA_ARGS__)
+
+/* Elman 1990:  h' = tanh(x W + h U + b).  Parameters W, U, b (and br). One state. */
+typedef struct tl_simple_rnn_cell_opts {
+    size_t size;
+    tl_activation activation;  /* default tl_tanh */
+    bool no_bias;
+    bool recurrent_bias;       /* see tl_gate_opts */
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_simple_rnn_cell_opts;
+TL_API tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_rnn_cell_opts *o);
+
+/* Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000, as in Keras:
+ *     i = σ(x Wi + h Ui + bi)      f = σ(x Wf + h Uf + bf)      g = tanh(x Wc + h Uc + bc)      o = σ(x Wo + h Uo + bo)
+ *     c' = f c + i g               h' = o tanh(c')
+ * Gates "i", "f", "c", "o" (.gates = 4); states h, c; the output is h'. */
+typedef struct tl_lstm_cell_opts {
+    size_t size;
+    tl_activation activation;            /* default tl_tanh */
+    tl_activation recurrent_activation;  /* σ; default tl_sigmoid */
+    double bias_forget;                  /* bf starts as this (default 1, Jozefowicz 2015); TL_ZERO: as the others */
+    bool no_bias;
+    bool recurrent_bias;                 /* see tl_gate_opts */
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_lstm_cell_opts;
+TL_API tl_cell tl_lstm_cell_opt(tl_place at, tl_scope *s, const tl_lstm_cell_opts *o);
+
+/* Cho et al. 2014, reset after the product as in Keras, cuDNN and PyTorch (where 1 - z is called z in the paper):
+ *     z = σ(x Wz + h Uz + bz + brz)      r = σ(x Wr + h Ur + br + brr)
+ *     g = tanh(x Wh + bh + r (h Uh + brh))          .reset_before:  g = tanh(x Wh + (r h) Uh + bh), and there are no br
+ *     h' = z h + (1 - z) g
+ * Gates "z", "r", "h" (.gates = 3); one state. */
+typedef struct tl_gru_cell_opts {
+    size_t size;
+    tl_activation activation;            /* default tl_tanh */
+    tl_activation recurrent_activation;  /* σ; default tl_sigmoid */
+    bool reset_before;                   /* Keras: reset_after=False; ONNX: linear_before_reset=0 */
+    bool no_bias;
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_gru_cell_opts;
+TL_API tl_cell tl_gru_cell_opt(tl_place at, tl_scope *s, const tl_gru_cell_opts *o);
+
+/* The minimal gated unit, Zhou et al. 2016:
+ *     f = σ(x Wf + h Uf + bf)      c = tanh(x Wc + (f h) Uc + bc)      h' = (1 - f) h + f c
+ * Gates "f" (bias starts at 1), "c"; one state. */
+TL_API tl_cell tl_mgu_cell(void);
+
+/* ---- unrolling over time ------------------------------------------------------------------------------------ */
+
+/* Runs a cell over x [T, B, D] (or any [T, B, ...] that the cell takes): exactly the loop
+ *
+ *     tl_scope *r = tl_in(s, "rnn");
+ *     tl_start(r, cell, tl_at(x, 0), units, state);
+ *     for (int64_t t = 0; t < T; t++) y = tl_call(tl_step(r, t), cell, tl_at(x, t), state);
+ *
+ * and returns the last y [B, ...], or all of them [T, B, ...]. TL_E_SHAPE if x has no time steps or less than two
+ * axes. */
+typedef struct tl_rnn_opts {
+    size_t size;
+    int64_t units;             /* of the zero states of a cell without .start (default: as the first given .initial) */
+    const char *name;          /* default "rnn" */
+    bool return_sequences;     /* all outputs, in the order they are made */
+    bool go_backwards;         /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made */
+    bool stateful;             /* states go on from run to run (tl_state "state0", "state1", ... of the layer's scope),
+                                  without gradient; .initial or start gives those of new and reset rows */
+    const tl_tensor *initial;  /* initial states, one for each of the cell's; TL_NONE among them: the cell's own */
+    tl_tensor *final;          /* receives the states after the last step, one for each of the cell's */
+    tl_tensor *each;           /* receives every step's output in the order they are made: tl_dim(x, 0) of them */
+    tl_tensor reset;           /* [T, B], any dtype: where not zero, the row starts afresh before step t */
+} tl_rnn_opts;
+TL_API tl_tensor tl_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *o);
+
+/* tl_rnn over the cells above with their default options; the default names are "simple_rnn", "lstm" and "gru". For a
+ * cell's own options write tl_rnn(s, x, tl_lstm_cell(s, .no_bias = true), .units = 256, .name = "lstm"). */
+TL_API tl_tensor tl_simple_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o);
+TL_API tl_tensor tl_lstm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o);
+TL_API tl_tensor tl_gru_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o);
+
+/* ---- losses ------------------------------------------------------------------------------------------------- */
+
+/* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
+ * overflows and nothing need be clipped. An absent target gives an absent loss, so one model function trains and
+ * predicts. */
+TL_PLACED(tl_tensor, tl_cross_entropy, tl_tensor logits, tl_tensor ids);
+#define tl_cross_entropy(...) tl_cross_entropy_at(TL_HERE, __VA_ARGS__)
+
+/* Mean over all elements of (y - target)^2: two tensors of one shape -> a scalar (nothing is broadcast: TL_E_SHAPE). An
+ * absent target gives an absent loss. */
+TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
+#define tl_mse(...) tl_mse_at(TL_HERE, __VA_ARGS__)
+
+/* ---- calls with options in place ---------------------------------------------------------------------------- */
+
+#ifndef __cplusplus
+# define tl_embedding(s, ...) TL_EMBEDDING_(s, __VA_ARGS__, .size = sizeof(tl_embedding_opts))
+# define TL_EMBEDDING_(s, ids, ...) tl_embedding_opt(TL_HERE, (s), (ids), &(tl_embedding_opts){ __VA_ARGS__ })
+
+# define tl_dense(s, ...) TL_DENSE_(s, __VA_ARGS__, .size = sizeof(tl_dense_opts))
+# define TL_DENSE_(s, x, ...) tl_dense_opt(TL_HERE, (s), (x), &(tl_dense_opts){ __VA_ARGS__ })
+
+# define tl_dropout(s, ...) TL_DROPOUT_(s, __VA_ARGS__, .size = sizeof(tl_dropout_opts))
+# define TL_DROPOUT_(s, x, ...) tl_dropout_opt(TL_HERE, (s), (x), &(tl_dropout_opts){ __VA_ARGS__ })
+
+# define tl_gate(s, name, x, ...) TL_GATE_(s, name, x, __VA_ARGS__, .size = sizeof(tl_gate_opts))
+# define TL_GATE_(s, name, x, h, ...)                                                                                 \
+    tl_gate_opt(TL_HERE, (s), (name), (x), (h), &(tl_gate_opts){ __VA_ARGS__ })
+
+# define tl_simple_rnn_cell(...) TL_SIMPLE_RNN_CELL_(__VA_ARGS__, .size = sizeof(tl_simple_rnn_cell_opts))
+# define TL_SIMPLE_RNN_CELL_(s, ...)                                                                                  \
+    tl_simple_rnn_cell_opt(TL_HERE, (s), &(tl_simple_rnn_cell_opts){ __VA_ARGS__ })
+
+# define tl_lstm_cell(...) TL_LSTM_CELL_(__VA_ARGS__, .size = sizeof(tl_lstm_cell_opts))
+# define TL_LSTM_CELL_(s, ...) tl_lstm_cell_opt(TL_HERE, (s), &(tl_lstm_cell_opts){ __VA_ARGS__ })
+
+# define tl_gru_cell(...) TL_GRU_CELL_(__VA_ARGS__, .size = sizeof(tl_gru_cell_opts))
+# define TL_GRU_CELL_(s, ...) tl_gru_cell_opt(TL_HERE, (s), &(tl_gru_cell_opts){ __VA_ARGS__ })
+
+# define tl_rnn(s, x, ...) TL_RNN_(s, x, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+# define TL_RNN_(s, x, cell, ...) tl_rnn_opt(TL_HERE, (s), (x), (cell), &(tl_rnn_opts){ __VA_ARGS__ })
+
+# define tl_simple_rnn(s, ...) TL_SIMPLE_RNN_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+# define TL_SIMPLE_RNN_(s, x, ...) tl_simple_rnn_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+
+# define tl_lstm(s, ...) TL_LSTM_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+# define TL_LSTM_(s, x, ...) tl_lstm_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+
+# define tl_gru(s, ...) TL_GRU_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+# define TL_GRU_(s, x, ...) tl_gru_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

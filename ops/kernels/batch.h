@@ -1,0 +1,102 @@
+/* ops/kernels/batch.h - the kernel of matmul: batches of products, and which of them go to OpenBLAS. */
+#ifndef TL_BATCH_H
+#define TL_BATCH_H
+
+#include "ops/kernels/kernels.h"
+#include "ops/kernels/product.h"
+
+#define tl_blas TL_JOIN2(tl_blas_, TL_TYPE)
+#define TL_BLAS_MIN_WORK 2000000.0   /* multiply-adds and rows from which OpenBLAS takes over, unless results must be exact */
+#define TL_BLAS_MIN_ROWS 64
+
+/* One product of the batch, and how far the next one is along each batch axis. */
+typedef struct batch_product {
+    product one;
+    bool ta, tb;
+    int axes;
+    int64_t left, dim[TL_MAX_RANK], index[TL_MAX_RANK], a[TL_MAX_RANK], b[TL_MAX_RANK], from[TL_MAX_RANK];
+} batch_product;
+
+/* Strides of x along the last n axes of an array it is broadcast to. */
+static void spread_strides(int64_t *stride, const tl_desc *x, int n)
+{
+    int64_t size = 1;
+    for (int i = 0; i < n; i++) stride[i] = 0;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        if (x->dim[i] != 1) stride[i + n - x->rank] = size;
+        size *= x->dim[i];
+    }
+}
+
+/* Batch axes become rows where b is the same throughout and everything else lies row after row. */
+static void join_rows(batch_product *s, bool has_from)
+{
+    while (s->axes > 0 && !s->ta && !s->b[s->axes - 1] && s->one.m > 0) {
+        const int i = s->axes - 1;
+        if (s->dim[i] != 1 && s->a[i] != s->one.m * s->one.a.row) return;
+        if (s->one.m == 1) s->one.from.row = s->from[i];
+        if (s->dim[i] != 1 && has_from && s->from[i] != s->one.m * s->one.from.row) return;
+        s->one.m *= s->dim[i];
+        s->left = s->dim[i] ? s->left / s->dim[i] : 0;
+        s->axes--;
+    }
+}
+
+static batch_product batch_of(const tl_run_args *r)
+{
+    const tl_product_attr *p = r->attr;
+    const tl_desc *y = r->out_desc, *a = &r->in_desc[0], *b = &r->in_desc[1];
+    const bool has_from = r->n_in > 2 && r->in[2];
+    batch_product s = { .ta = p->ta, .tb = p->tb, .axes = y->rank - 2, .left = 1 };
+    const int64_t lda = a->dim[a->rank - 1], ldb = b->dim[b->rank - 1];
+    int64_t from[TL_MAX_RANK] = { 0 };
+    for (int i = 0; i < s.axes; i++) s.left *= s.dim[i] = y->dim[i];
+    s.one = (product){ .m = y->dim[y->rank - 2], .n = y->dim[y->rank - 1], .k = p->ta ? a->dim[a->rank - 2] : lda,
+                       .a = { r->in[0], p->ta ? 1 : lda, p->ta ? lda : 1 },
+                       .b = { r->in[1], p->tb ? 1 : ldb, p->tb ? ldb : 1 },
+                       .c = r->out, .row = y->dim[y->rank - 1], .col = 1, .work = r->work };
+    spread_strides(s.a, a, y->rank);
+    spread_strides(s.b, b, y->rank);
+    if (has_from) spread_strides(from, &r->in_desc[2], y->rank);
+    memcpy(s.from, from, sizeof from);
+    if (has_from) s.one.from = (product_matrix){ r->in[2], from[y->rank - 2], from[y->rank - 1] };
+    join_rows(&s, has_from);
+    return s;
+}
+
+static void batch_next(batch_product *s)
+{
+    s->left--;
+    s->one.c += s->one.m * s->one.n;
+    for (int i = s->axes - 1; i >= 0; i--) {
+        s->one.a.p += s->a[i];
+        s->one.b.p += s->b[i];
+        if (s->one.from.p) s->one.from.p += s->from[i];
+        if (++s->index[i] < s->dim[i]) return;
+        s->one.a.p -= s->a[i] * s->dim[i];
+        s->one.b.p -= s->b[i] * s->dim[i];
+        if (s->one.from.p) s->one.from.p -= s->from[i] * s->dim[i];
+        s->index[i] = 0;
+    }
+}
+
+static void run_blas(const batch_product *s)
+{
+    const product *p = &s->one;
+    for (int64_t i = 0; p->from.p && i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++) p->c[i * p->n + j] = p->from.p[i * p->from.row + j * p->from.col];
+    const tl_blas_product q = { .m = p->m, .n = p->n, .k = p->k, .lda = s->ta ? p->a.col : p->a.row,
+                                .ldb = s->tb ? p->b.col : p->b.row, .ldc = p->n, .ta = s->ta, .tb = s->tb,
+                                .add = p->from.p != NULL };
+    tl_blas(&q, p->a.p, p->b.p, p->c);
+}
+
+static void batch_run(const batch_product *s)
+{
+    const product *p = &s->one;
+    const bool large = p->m >= TL_BLAS_MIN_ROWS && (double)p->m * (double)p->n * (double)p->k > TL_BLAS_MIN_WORK;
+    if (large && p->m < INT32_MAX && p->n < INT32_MAX && p->k < INT32_MAX && !tl_exact()) run_blas(s);
+    else product_run(*p);
+}
+
+#endif

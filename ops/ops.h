@@ -1,0 +1,198 @@
+/* ops/ops.h - the operations. y is the result; broadcasting is NumPy's; dtypes are the tape's unless said otherwise.
+ * NaN and infinity propagate as in IEEE 754 unless an operation's comment says otherwise. Errors go to the tape
+ * (graph/graph.h): TL_E_SHAPE, TL_E_DTYPE, TL_E_ABSENT, TL_E_STALE, TL_E_TAPE, TL_E_ARGUMENT. */
+#ifndef TL_OPS_H
+#define TL_OPS_H
+
+#include "graph/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- elementwise, one operand ------------------------------------------------------------------------------- */
+
+TL_PLACED(tl_tensor, tl_neg, tl_tensor x);       /* y = -x */
+#define tl_neg(...) tl_neg_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_square, tl_tensor x);    /* y = x x */
+#define tl_square(...) tl_square_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_sqrt, tl_tensor x);      /* y = sqrt(x); NaN below 0; the derivative at 0 is +inf */
+#define tl_sqrt(...) tl_sqrt_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_exp, tl_tensor x);       /* y = e^x */
+#define tl_exp(...) tl_exp_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_log, tl_tensor x);       /* y = ln x; -inf at 0, NaN below */
+#define tl_log(...) tl_log_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_tanh, tl_tensor x);      /* y = tanh x */
+#define tl_tanh(...) tl_tanh_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_sigmoid, tl_tensor x);   /* y = 1 / (1 + e^-x) */
+#define tl_sigmoid(...) tl_sigmoid_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_relu, tl_tensor x);      /* y = max(x, 0); the derivative at 0 is 0; NaN stays NaN */
+#define tl_relu(...) tl_relu_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_abs, tl_tensor x);       /* y = |x|; the derivative at 0 is 0 */
+#define tl_abs(...) tl_abs_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_sign, tl_tensor x);      /* y = -1, 0 or 1; NaN stays NaN; the derivative is declared 0 */
+#define tl_sign(...) tl_sign_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_stop_gradient, tl_tensor x);  /* y = x; no gradient passes */
+#define tl_stop_gradient(...) tl_stop_gradient_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_cast, tl_tensor x, tl_dtype dtype);  /* x in another type: f32, f64 or i32 (towards zero, an
+    error status at run time outside i32's range). Gradient: between float types only. */
+#define tl_cast(...) tl_cast_at(TL_HERE, __VA_ARGS__)
+
+/* ---- elementwise, two or three operands --------------------------------------------------------------------- */
+
+TL_PLACED(tl_tensor, tl_add, tl_tensor a, tl_tensor b);      /* y = a + b */
+#define tl_add(...) tl_add_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_sub, tl_tensor a, tl_tensor b);      /* y = a - b */
+#define tl_sub(...) tl_sub_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_mul, tl_tensor a, tl_tensor b);      /* y = a b, element by element */
+#define tl_mul(...) tl_mul_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_div, tl_tensor a, tl_tensor b);      /* y = a / b */
+#define tl_div(...) tl_div_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_maximum, tl_tensor a, tl_tensor b);  /* y = max(a, b); NaN if either is; ties share the gradient */
+#define tl_maximum(...) tl_maximum_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_minimum, tl_tensor a, tl_tensor b);  /* y = min(a, b); likewise */
+#define tl_minimum(...) tl_minimum_at(TL_HERE, __VA_ARGS__)
+
+/* y = x + v, y = x v for a number v, rounded once to the tape's dtype. */
+TL_PLACED(tl_tensor, tl_add_scalar, tl_tensor x, double v);
+#define tl_add_scalar(...) tl_add_scalar_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_scale, tl_tensor x, double v);
+#define tl_scale(...) tl_scale_at(TL_HERE, __VA_ARGS__)
+
+/* y = a + w (b - a), computed as (1 - w) a + w b: b where w = 1, a where w = 0. */
+TL_PLACED(tl_tensor, tl_lerp, tl_tensor a, tl_tensor b, tl_tensor w);
+#define tl_lerp(...) tl_lerp_at(TL_HERE, __VA_ARGS__)
+
+/* y = c ? a : b. c is of any dtype, true where not zero. What is not chosen leaves no trace, not even a NaN. */
+TL_PLACED(tl_tensor, tl_where, tl_tensor c, tl_tensor a, tl_tensor b);
+#define tl_where(...) tl_where_at(TL_HERE, __VA_ARGS__)
+
+/* Comparisons: 1 or 0 in the tape's float type; operands both float or both i32; 0 where either is NaN (not_equal: 1). The
+ * derivative is declared 0. */
+TL_PLACED(tl_tensor, tl_equal, tl_tensor a, tl_tensor b);
+#define tl_equal(...) tl_equal_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_not_equal, tl_tensor a, tl_tensor b);
+#define tl_not_equal(...) tl_not_equal_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_less, tl_tensor a, tl_tensor b);
+#define tl_less(...) tl_less_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_less_equal, tl_tensor a, tl_tensor b);
+#define tl_less_equal(...) tl_less_equal_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_greater, tl_tensor a, tl_tensor b);
+#define tl_greater(...) tl_greater_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_greater_equal, tl_tensor a, tl_tensor b);
+#define tl_greater_equal(...) tl_greater_equal_at(TL_HERE, __VA_ARGS__)
+
+/* ---- products ----------------------------------------------------------------------------------------------- */
+
+/* y = a b, [..., m, k] x [..., k, n] -> [..., m, n]; batch axes broadcast; a vector counts as a row on the left, a column on
+ * the right, as in NumPy. Each element is one chain of fused multiply-adds over k (large products may go to OpenBLAS,
+ * unless tl_exact()). */
+TL_PLACED(tl_tensor, tl_matmul, tl_tensor a, tl_tensor b);
+#define tl_matmul(...) tl_matmul_at(TL_HERE, __VA_ARGS__)
+
+/* y = c + op(a) op(b), the chain starting from c, where op transposes the last two axes if asked to. c may be absent
+ * (zero); otherwise it has y's shape or broadcasts to it. Ranks at least 2. */
+TL_PLACED(tl_tensor, tl_gemm, tl_tensor c, tl_tensor a, tl_tensor b, bool transpose_a, bool transpose_b);
+#define tl_gemm(...) tl_gemm_at(TL_HERE, __VA_ARGS__)
+
+/* ---- reductions --------------------------------------------------------------------------------------------- */
+
+/* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped. */
+#define TL_AXES(...) ((int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))), ((int[]){ __VA_ARGS__ })
+#define TL_ALL 0, NULL
+
+/* Sums: over leading axes row by row; over the last axis in 16 lanes (index mod 16) joined by a fixed tree: the same bits on
+ * every machine. The sum of nothing is 0. */
+TL_PLACED(tl_tensor, tl_sum, tl_tensor x, int n, const int *axes);
+#define tl_sum(...) tl_sum_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_mean, tl_tensor x, int n, const int *axes);   /* sum / count; NaN of nothing */
+#define tl_mean(...) tl_mean_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_max, tl_tensor x, int n, const int *axes);    /* NaN if any is; ties share the gradient evenly; an
+    axis of size 0 is TL_E_SHAPE */
+#define tl_max(...) tl_max_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_sum_keep, tl_tensor x, int n, const int *axes);   /* as tl_sum; reduced axes stay, of size 1 */
+#define tl_sum_keep(...) tl_sum_keep_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_mean_keep, tl_tensor x, int n, const int *axes);
+#define tl_mean_keep(...) tl_mean_keep_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_max_keep, tl_tensor x, int n, const int *axes);
+#define tl_max_keep(...) tl_max_keep_at(TL_HERE, __VA_ARGS__)
+
+/* i32 index of the largest along an axis, which is dropped; the first of ties; a NaN counts as largest. No derivative. */
+TL_PLACED(tl_tensor, tl_argmax, tl_tensor x, int axis);
+#define tl_argmax(...) tl_argmax_at(TL_HERE, __VA_ARGS__)
+
+/* Over the last axis: y_i = e^(x_i - m) / sum_j e^(x_j - m), m = max x. A row that is -inf throughout (fully masked) gives
+ * zeros. Rank at least 1. */
+TL_PLACED(tl_tensor, tl_softmax, tl_tensor x);
+#define tl_softmax(...) tl_softmax_at(TL_HERE, __VA_ARGS__)
+/* Over the last axis: y_i = x_i - m - ln sum_j e^(x_j - m). */
+TL_PLACED(tl_tensor, tl_log_softmax, tl_tensor x);
+#define tl_log_softmax(...) tl_log_softmax_at(TL_HERE, __VA_ARGS__)
+
+/* ---- shape (dtype i32 allowed) ------------------------------------------------------------------------------ */
+
+/* The same numbers under another shape; one dimension may be -1 and is worked out. */
+TL_PLACED(tl_tensor, tl_reshape, tl_tensor x, int rank, const int64_t *dim);
+#define tl_reshape(...) tl_reshape_at(TL_HERE, __VA_ARGS__)
+/* y's axis i is x's axis order[i]; rank entries. */
+TL_PLACED(tl_tensor, tl_permute, tl_tensor x, const int *order);
+#define tl_permute(...) tl_permute_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_transpose, tl_tensor x);   /* the last two axes change places */
+#define tl_transpose(...) tl_transpose_at(TL_HERE, __VA_ARGS__)
+/* Elements begin..end-1 of an axis (negative ones count from the end; end may be TL_END). */
+#define TL_END INT64_MAX
+TL_PLACED(tl_tensor, tl_slice, tl_tensor x, int axis, int64_t begin, int64_t end);
+#define tl_slice(...) tl_slice_at(TL_HERE, __VA_ARGS__)
+/* Element i of axis 0, which is dropped: x_t of a sequence [T, B, D] is tl_at(x, t). */
+TL_PLACED(tl_tensor, tl_at, tl_tensor x, int64_t i);
+#define tl_at(...) tl_at_at(TL_HERE, __VA_ARGS__)
+/* n tensors joined along an axis; all other dimensions equal. */
+TL_PLACED(tl_tensor, tl_concat, int n, const tl_tensor *x, int axis);
+#define tl_concat(...) tl_concat_at(TL_HERE, __VA_ARGS__)
+/* n tensors of one shape under a new axis (0..rank). */
+TL_PLACED(tl_tensor, tl_stack, int n, const tl_tensor *x, int axis);
+#define tl_stack(...) tl_stack_at(TL_HERE, __VA_ARGS__)
+/* out[0..n-1] = n equal parts of an axis, whose size n must divide. */
+TL_API void tl_split_at(tl_place at, tl_tensor x, int n, int axis, tl_tensor *out);
+TL_API void tl_split(tl_tensor x, int n, int axis, tl_tensor *out);
+#define tl_split(...) tl_split_at(TL_HERE, __VA_ARGS__)
+/* x under the larger shape, by NumPy's broadcasting. */
+TL_PLACED(tl_tensor, tl_broadcast_to, tl_tensor x, int rank, const int64_t *dim);
+#define tl_broadcast_to(...) tl_broadcast_to_at(TL_HERE, __VA_ARGS__)
+/* begin and end zeros put before and after along an axis. */
+TL_PLACED(tl_tensor, tl_pad, tl_tensor x, int axis, int64_t begin, int64_t end);
+#define tl_pad(...) tl_pad_at(TL_HERE, __VA_ARGS__)
+
+/* ---- indexing ----------------------------------------------------------------------------------------------- */
+
+/* Rows of a table by i32 ids: [V, D...] and [any...] -> [any..., D...]. An id outside 0..V-1 is TL_E_INDEX at run time. */
+TL_PLACED(tl_tensor, tl_gather, tl_tensor table, tl_tensor ids);
+#define tl_gather(...) tl_gather_at(TL_HERE, __VA_ARGS__)
+/* y = c (may be absent: zeros), of `rows` rows, with g's rows added at ids, in order: [any..., D...], [any...] -> [rows, D...]. */
+TL_PLACED(tl_tensor, tl_scatter_add, tl_tensor c, tl_tensor g, tl_tensor ids, int64_t rows);
+#define tl_scatter_add(...) tl_scatter_add_at(TL_HERE, __VA_ARGS__)
+/* One element of each row of the last axis: [..., V], [...] -> [...]; the gradient is zero elsewhere. */
+TL_PLACED(tl_tensor, tl_pick, tl_tensor x, tl_tensor ids);
+#define tl_pick(...) tl_pick_at(TL_HERE, __VA_ARGS__)
+/* ids [...] -> [..., depth] of the tape's dtype: 1 at the id, 0 elsewhere. TL_E_INDEX at run time outside 0..depth-1. */
+TL_PLACED(tl_tensor, tl_one_hot, tl_tensor ids, int64_t depth);
+#define tl_one_hot(...) tl_one_hot_at(TL_HERE, __VA_ARGS__)
+/* 0, 1, ..., n-1 as i32 (tl_iota) */
+TL_PLACED(tl_tensor, tl_iota, tl_scope *s, int64_t n);
+#define tl_iota(...) tl_iota_at(TL_HERE, __VA_ARGS__)
+
+/* ---- random ------------------------------------------------------------------------------------------------- */
+
+/* Counter-based (Philox): an element depends on the model's seed, the scope's path and visit, the number of the random op
+ * within it, the run number and the element's own indices; not on T, B, dtype or threads. No gradient. */
+TL_PLACED(tl_tensor, tl_random_uniform, tl_scope *s, int rank, const int64_t *dim);    /* in [0, 1), multiples of 2^-24 */
+#define tl_random_uniform(...) tl_random_uniform_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_random_normal, tl_scope *s, int rank, const int64_t *dim);     /* mean 0, variance 1 */
+#define tl_random_normal(...) tl_random_normal_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_random_bernoulli, tl_scope *s, int rank, const int64_t *dim, double p);  /* 1 with probability p, else 0 */
+#define tl_random_bernoulli(...) tl_random_bernoulli_at(TL_HERE, __VA_ARGS__)
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* ops/softmax.c - over the last axis, m = max x:
+ *     softmax      y_i = e^(x_i - m) / sum_j e^(x_j - m),    dx = y (g - sum(g y));  a row that is -inf throughout gives 0
+ *     log_softmax  y_i = x_i - m - ln sum_j e^(x_j - m),     dx = g - e^y sum(g);    such a row stays -inf */
+#include "ops/define.h"
+#ifdef TL_REAL
+
+#include "ops/kernels/lanes.h"
+
+/* A NaN need not be found: it spoils the sum. */
+static real row_max(const real *x, int64_t n)
+{
+    real m = -INFINITY;
+    for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
+    return m;
+}
+
+KERNEL(softmax)
+{
+    const int64_t n = r->out_desc->dim[r->out_desc->rank - 1], all = tl_elements(r->out_desc);
+    const real *x = r->in[0];
+    real *y = r->out;
+    for (const real *end = x + all; x < end; x += n, y += n) {
+        real m = row_max(x, n);
+        m = m == -INFINITY ? 0 : m;
+        TL_SIMD for (int64_t i = 0; i < n; i++) y[i] = real_exp(x[i] - m);
+        const real z = lanes_sum(y, n);
+        const real d = z == 0 ? 1 : z;
+        TL_SIMD for (int64_t i = 0; i < n; i++) y[i] /= d;
+    }
+    return TL_OK;
+}
+
+/* The sum of e^(x_i - m), in lanes_sum's order, without room for the terms. */
+static real sum_exp(const real *x, int64_t n, real m)
+{
+    real lane[16] = { 0 };
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int j = 0; j < 16; j++) lane[j] += real_exp(x[i + j] - m);
+    for (int j = 0; i + j < n; j++) lane[j] += real_exp(x[i + j] - m);
+    return lanes_join(lane);
+}
+
+KERNEL(log_softmax)
+{
+    const int64_t n = r->out_desc->dim[r->out_desc->rank - 1], all = tl_elements(r->out_desc);
+    const real *x = r->in[0];
+    real *y = r->out;
+    for (const real *end = x + all; x < end; x += n, y += n) {
+        real m = row_max(x, n);
+        m = m == -INFINITY ? 0 : m;
+        const real z = sum_exp(x, n, m), l = z == 0 ? 0 : real_log(z);
+        TL_SIMD for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - l;
+    }
+    return TL_OK;
+}
+
+#else
+
+static bool softmax_shape(tl_shape_rule *r)
+{
+    r->out = r->in[0];
+    return r->out.rank >= 1 || tl_refuse(r, TL_E_SHAPE, "a scalar has no last axis");
+}
+
+static const int last[] = { -1 };
+
+static tl_tensor softmax_vjp(const tl_vjp *v, int i)
+{
+    (void)i;
+    return tl_mul(v->y, tl_sub(v->g, tl_sum_keep(tl_mul(v->g, v->y), 1, last)));
+}
+
+static tl_tensor log_softmax_vjp(const tl_vjp *v, int i)
+{
+    (void)i;
+    return tl_sub(v->g, tl_mul(tl_exp(v->y), tl_sum_keep(v->g, 1, last)));
+}
+
+/* The fourth would overflow without m. */
+#define SOFTMAX_OP(op)                                                                                                \
+    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ROWWISE, .shape = softmax_shape, .vjp = op##_vjp,                     \
+          TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SHAPE(3, 1) } },     \
+                   { 1, { TL_CASE_SHAPE(2, 6) }, .lo = 700, .hi = 702 }, { 1, { TL_CASE_SHAPE(2, 37) } },             \
+                   { 1, { TL_CASE_SHAPE(3, 0) } }, { 1, { TL_CASE_SHAPE(0, 3) } },                                    \
+                   { 1, { TL_CASE_SCALAR }, .rejects = true }));                                                      \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }             \
+    tl_tensor(tl_##op)(tl_tensor x) { return tl_##op##_at(TL_NOWHERE, x); }
+
+SOFTMAX_OP(softmax)
+SOFTMAX_OP(log_softmax)
+
+#endif

@@ -1,0 +1,342 @@
+/* train/trainer.c - steps over a cache of plans, with the proof that a model function records the same thing again. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ops/ops.h"
+
+enum { MODES = 4, PLANS = 64 };
+
+/* A plan and what it is good for. */
+typedef struct cached {
+    tl_plan *plan;
+    tl_trace *trace;
+    tl_mode mode;
+    uint64_t key, frozen;
+    tl_array *inputs;        /* as given, absent ones too; their data is not looked at */
+    int n;
+    uint64_t replays, used;  /* runs after the first; when last used */
+} cached;
+
+struct tl_trainer {
+    tl_model *model;
+    tl_model_fn fn;
+    tl_trainer_opts o;
+    tl_optimizer *optimizer;
+    tl_session *session[MODES];
+    tl_tape *tape[MODES];    /* kept for the next recording: a tape belongs to one session */
+    cached *plans;
+    int n_plans;
+    cached once;             /* of a function that looked at values: good for this step only */
+    tl_array *present;       /* the inputs that are there, in the form of tl_run() */
+    tl_tensor *handles;
+    int room;                /* of the two above */
+    uint64_t clock;
+    double norm;
+};
+
+/* ---- making and freeing ------------------------------------------------------------------------------------- */
+
+static tl_trainer *fail_new(tl_trainer *t, tl_status status, const char *sentence)
+{
+    tl_trainer_free(t);
+    if (sentence) tl_report(status, "tl_trainer_new: %s", sentence);
+    return NULL;
+}
+
+static bool clip_fits(double limit)
+{
+    return limit == 0 || limit > 0;   /* not a NaN */
+}
+
+tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer_opts *o)
+{
+    const tl_trainer_opts none = { .size = sizeof none };
+    if (!model || !fn) return fail_new(NULL, TL_E_ARGUMENT, "a model and a model function are needed");
+    if (!o) o = &none;
+    if (!clip_fits(o->clip_norm) || !clip_fits(o->clip_value) || o->plans < 0)
+        return fail_new(NULL, TL_E_ARGUMENT, ".clip_norm, .clip_value and .plans may not be negative");
+    tl_trainer *t = tl_resize(NULL, 0, sizeof *t);
+    if (!t) return fail_new(NULL, TL_E_MEMORY, "out of memory");
+    *t = (tl_trainer){ .model = model, .fn = fn, .o = *o };
+    if (!t->o.plans) t->o.plans = PLANS;
+    t->optimizer = tl_optimizer_new(model, o->optimizer.rule ? o->optimizer : tl_adam());
+    if (!t->optimizer) return fail_new(t, TL_OK, NULL);
+    t->plans = tl_resize(NULL, 0, (size_t)t->o.plans * sizeof *t->plans);
+    bool good = t->plans;
+    for (int m = TL_TRAIN; m <= TL_PREDICT; m++) good = (t->session[m] = tl_session_new(model)) && good;
+    return good ? t : fail_new(t, TL_E_MEMORY, "out of memory");
+}
+
+static void forget(cached *c)
+{
+    tl_plan_free(c->plan);
+    tl_trace_free(c->trace);
+    tl_resize(c->inputs, (size_t)c->n * sizeof *c->inputs, 0);
+    *c = (cached){ 0 };
+}
+
+void tl_trainer_free(tl_trainer *t)
+{
+    if (!t) return;
+    for (int m = TL_TRAIN; m <= TL_PREDICT; m++) {
+        tl_session_free(t->session[m]);
+        tl_tape_free(t->tape[m]);
+    }
+    for (int i = 0; i < t->n_plans; i++) forget(&t->plans[i]);
+    forget(&t->once);
+    tl_resize(t->plans, (size_t)t->o.plans * sizeof *t->plans, 0);
+    tl_resize(t->present, (size_t)t->room * sizeof *t->present, 0);
+    tl_resize(t->handles, (size_t)t->room * sizeof *t->handles, 0);
+    tl_optimizer_free(t->optimizer);
+    tl_resize(t, sizeof *t, 0);
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------------------- */
+
+static bool absent(const tl_array *a)
+{
+    return a->rank < 0;
+}
+
+static bool same_kind(const tl_array *a, const tl_array *b)
+{
+    if (a->dtype != b->dtype || a->rank != b->rank || a->batch_axis != b->batch_axis) return absent(a) && absent(b);
+    for (int k = 0; k < a->rank; k++)
+        if (a->dim[k] != b->dim[k]) return false;
+    return true;
+}
+
+static tl_status make_room(tl_trainer *t, int n)
+{
+    if (n <= t->room) return TL_OK;
+    tl_array *present = tl_resize(NULL, 0, (size_t)n * sizeof *present);
+    tl_tensor *handles = tl_resize(NULL, 0, (size_t)n * sizeof *handles);
+    if (!present || !handles) {
+        tl_resize(present, (size_t)n * sizeof *present, 0);
+        tl_resize(handles, (size_t)n * sizeof *handles, 0);
+        return tl_report(TL_E_MEMORY, "out of memory for %d inputs", n);
+    }
+    tl_resize(t->present, (size_t)t->room * sizeof *t->present, 0);
+    tl_resize(t->handles, (size_t)t->room * sizeof *t->handles, 0);
+    t->present = present;
+    t->handles = handles;
+    t->room = n;
+    return TL_OK;
+}
+
+static tl_status check_inputs(tl_trainer *t, const tl_array *inputs, int n)
+{
+    if (!t || n < 0 || (n && !inputs)) return tl_report(TL_E_ARGUMENT, "a trainer and its inputs are needed");
+    for (int i = 0; i < n; i++)
+        if (inputs[i].rank > TL_MAX_RANK)
+            return tl_report(TL_E_INPUT, "input %d has rank %d; the most is %d", i, inputs[i].rank, TL_MAX_RANK);
+    return make_room(t, n);
+}
+
+/* The inputs that are there, into t->present; returns how many. */
+static int gather_present(tl_trainer *t, const tl_array *inputs, int n)
+{
+    int k = 0;
+    for (int i = 0; i < n; i++)
+        if (!absent(&inputs[i])) t->present[k++] = inputs[i];
+    return k;
+}
+
+/* ---- recording ---------------------------------------------------------------------------------------------- */
+
+/* The model function on this mode's tape, up to the loss, which is absent or a scalar. The caller looks at the tape's
+ * status. NULL if there is no tape. */
+static tl_tape *record(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n, tl_tensor *loss)
+{
+    tl_tape **tape = &t->tape[mode];
+    if (*tape) tl_tape_reset(*tape);
+    else *tape = tl_tape_new(t->model, .training = mode == TL_TRAIN, .session = t->session[mode]);
+    if (!*tape) return NULL;
+    tl_scope *root = tl_root(*tape);
+    for (int i = 0; i < n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "in[%d]", i);
+        t->handles[i] = absent(&inputs[i]) ? TL_NONE : tl_input(root, name, inputs[i]);
+    }
+    *loss = tl_total_loss(root, t->fn(root, t->handles, t->o.user));
+    if (!tl_absent(*loss) && tl_rank(*loss)) *loss = tl_sum(*loss, TL_ALL);
+    if (!tl_absent(*loss)) tl_output(root, "loss", *loss);
+    return *tape;
+}
+
+/* Which parameters are frozen, as a number. */
+static uint64_t frozen_set(const tl_model *model)
+{
+    uint64_t h = 0;
+    const tl_param_info *p;
+    for (int i = 0; (p = tl_model_param(model, i)); i++)
+        if (p->frozen) h = (h ^ (h >> 29) ^ ((uint64_t)i + 1)) * 0x9E3779B97F4A7C15u;
+    return h;
+}
+
+/* Records and compiles for these inputs, into *c. */
+static tl_status compile(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n, cached *c)
+{
+    tl_tensor loss;
+    tl_tape *tape = record(t, mode, inputs, n, &loss);
+    if (!tape) return TL_E_MEMORY;
+    if (tl_failed(tape)) return tl_tape_status(tape);
+    if (tl_absent(loss) && mode != TL_PREDICT)
+        return tl_report(TL_E_ABSENT, "the model function returned no loss (were the targets given?)");
+    *c = (cached){ .mode = mode, .key = t->o.key, .n = n, .trace = tl_trace_new(tape) };
+    if (mode == TL_TRAIN) tl_backward(loss);
+    c->plan = tl_compile(tape);
+    c->inputs = tl_resize(NULL, 0, (size_t)n * sizeof *c->inputs);
+    if (!c->plan || !c->trace || (n && !c->inputs)) {
+        forget(c);
+        return tl_failed(tape) ? tl_tape_status(tape) : tl_report(TL_E_MEMORY, "out of memory for a plan");
+    }
+    if (n) memcpy(c->inputs, inputs, (size_t)n * sizeof *inputs);
+    c->frozen = frozen_set(t->model);   /* only now: parameters that were made frozen have just joined */
+    return TL_OK;
+}
+
+/* ---- the cache ---------------------------------------------------------------------------------------------- */
+
+static cached *find(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n)
+{
+    const uint64_t frozen = frozen_set(t->model);
+    for (int i = 0; i < t->n_plans; i++) {
+        cached *c = &t->plans[i];
+        if (c->mode != mode || c->key != t->o.key || c->frozen != frozen || c->n != n) continue;
+        int k = 0;
+        while (k < n && same_kind(&c->inputs[k], &inputs[k])) k++;
+        if (k == n) return c;
+    }
+    return NULL;
+}
+
+/* A place for one more plan: the least recently used one's, if there are enough. */
+static cached *place(tl_trainer *t)
+{
+    if (t->n_plans < t->o.plans) return &t->plans[t->n_plans++];
+    cached *oldest = t->plans;
+    for (int i = 1; i < t->n_plans; i++)
+        if (t->plans[i].used < oldest->used) oldest = &t->plans[i];
+    forget(oldest);
+    return oldest;
+}
+
+static tl_status make(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n, cached **out)
+{
+    cached c;
+    forget(&t->once);
+    const tl_status status = compile(t, mode, inputs, n, &c);
+    if (status) return status;
+    *out = tl_tape_evaluated(t->tape[mode]) ? &t->once : place(t);
+    **out = c;
+    return TL_OK;
+}
+
+/* Before replays 1, 2, 4, 8, ...: does the model function still record what it recorded when the plan was made? */
+static tl_status prove(tl_trainer *t, const cached *c, const tl_array *inputs, int n)
+{
+    const uint64_t replay = c->replays + 1;
+    if (replay & (replay - 1)) return TL_OK;
+    tl_tensor loss;
+    tl_tape *tape = record(t, c->mode, inputs, n, &loss);
+    if (!tape) return TL_E_MEMORY;
+    if (tl_failed(tape)) return tl_tape_status(tape);
+    if (tl_tape_evaluated(tape))
+        return tl_report(TL_E_REPLAY, "the model function calls tl_eval() on some runs but not on others");
+    return tl_trace_compare(c->trace, tape);
+}
+
+/* ---- steps -------------------------------------------------------------------------------------------------- */
+
+static tl_status run(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n)
+{
+    tl_status status = check_inputs(t, inputs, n);
+    if (status) return status;
+    cached *c = find(t, mode, inputs, n);
+    if (c) {
+        status = prove(t, c, inputs, n);
+        c->replays += !status;
+    } else {
+        status = make(t, mode, inputs, n, &c);
+    }
+    if (status) return status;
+    c->used = ++t->clock;
+    return tl_run(t->session[mode], c->plan, t->present, gather_present(t, inputs, n));
+}
+
+/* The loss of the run that has just been made. */
+static tl_status read_loss(tl_trainer *t, tl_mode mode, double *out)
+{
+    const double loss = tl_get_scalar(t->session[mode], "loss");
+    if (out) *out = loss;
+    if (isfinite(loss)) return TL_OK;
+    return tl_report(TL_E_NONFINITE, "the loss of run %llu is %g; no parameter was changed",
+                     (unsigned long long)tl_session_runs(t->session[mode]) - 1, loss);
+}
+
+static tl_status update(tl_trainer *t)
+{
+    tl_session *session = t->session[TL_TRAIN];
+    tl_status status = t->o.clip_value > 0 ? tl_clip_value(session, t->o.clip_value) : TL_OK;
+    if (status) return status;
+    status = tl_clip_global_norm(session, t->o.clip_norm > 0 ? t->o.clip_norm : INFINITY, &t->norm);
+    if (status == TL_E_NONFINITE)
+        return tl_report(status, "the norm of the gradients of run %llu is %g; no parameter was changed",
+                         (unsigned long long)tl_session_runs(session) - 1, t->norm);
+    return status ? status : tl_optimizer_step(t->optimizer, session);
+}
+
+tl_status tl_train_step(tl_trainer *t, const tl_array *inputs, int n, double *loss)
+{
+    if (loss) *loss = NAN;
+    tl_status status = run(t, TL_TRAIN, inputs, n);
+    if (!status) status = read_loss(t, TL_TRAIN, loss);
+    return status ? status : update(t);
+}
+
+tl_status tl_test_step(tl_trainer *t, const tl_array *inputs, int n, double *loss)
+{
+    if (loss) *loss = NAN;
+    const tl_status status = run(t, TL_TEST, inputs, n);
+    return status ? status : read_loss(t, TL_TEST, loss);
+}
+
+tl_status tl_predict_step(tl_trainer *t, const tl_array *inputs, int n)
+{
+    return run(t, TL_PREDICT, inputs, n);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------ */
+
+tl_session *tl_trainer_session(tl_trainer *t, tl_mode mode)
+{
+    return mode >= TL_TRAIN && mode <= TL_PREDICT ? t->session[mode] : NULL;
+}
+
+tl_optimizer *tl_trainer_optimizer(tl_trainer *t)
+{
+    return t->optimizer;
+}
+
+void tl_trainer_reset_states(tl_trainer *t)
+{
+    for (int m = TL_TRAIN; m <= TL_PREDICT; m++) tl_session_reset(t->session[m]);
+}
+
+double tl_trainer_norm(const tl_trainer *t)
+{
+    return t->norm;
+}
+
+int tl_trainer_plans(const tl_trainer *t)
+{
+    return t->n_plans;
+}
+
+void tl_trainer_set_key(tl_trainer *t, uint64_t key)
+{
+    t->o.key = key;
+}
