@@ -132,7 +132,7 @@ static void *input_value(tl_tape *t, const tl_node *node)
 {
     const int64_t i = ((const tl_index_attr *)node->attr)->index;
     if (t->input[i].data || !tl_shape_size(&node->shape)) return t->input[i].data ? t->input[i].data : t;
-    tl_tape_fail(t, TL_NOWHERE, TL_E_INPUT, "tl_eval: input %s has no numbers bound to it (tl_input with .data)",
+    tl_tape_fail(t, node->at, TL_E_INPUT, "tl_eval: input %s has no numbers bound to it (tl_input with .data)",
                  t->input_name[i]);
     return NULL;
 }
@@ -205,7 +205,9 @@ void tl_eval_values_at(tl_place at, tl_tensor x, double *out)
     for (int64_t i = 0; i < n; i++) out[i] = NAN;
     tl_tape *t = tl_tape_of(&x, 1);
     if (!t) {
-        tl_report(TL_E_ABSENT, "tl_eval: %s", tl_is_placed_error(x) ? "its operands were all absent" : "an absent tensor");
+        char why[512];
+        const tl_status status = tl_why_dead(why, x);
+        tl_report(status, "tl_eval: the tensor %s", why);
         return;
     }
     const uint32_t id = tl_operand(t, at, x, "tl_eval");

@@ -56,7 +56,7 @@ static bool start_from(tl_tape *t, uint32_t id, uint32_t sum)
     if (node->n_in > last) {
         if (t->in[node->first_in + last]) return false;
     } else {
-        if (!TL_GROW(t->in, t->n_in, t->cap_in)) return false;
+        if (!TL_GROW(t->in, t->n_in, t->cap_in)) return tl_no_memory(t), false;
         t->n_in++;
         node->n_in++;
     }
@@ -141,15 +141,14 @@ void tl_grad_at(tl_place at, tl_tensor y, const tl_tensor *wrt, int n, tl_tensor
 {
     tl_tape *t = tl_tape_of(&y, 1);
     if (!t) t = tl_tape_of(wrt, n);
-    for (int i = 0; i < n; i++) out[i] = t ? tl_error_handle(t) : tl_placed_error(at);
+    for (int i = 0; i < n && !t; i++) out[i] = tl_without_tape(at, &y, 1);
     if (!t || n <= 0) return;
     const uint32_t id = real_operand(t, at, y);
     uint32_t *w = tl_arena_alloc(&t->arena, 2 * (size_t)n * sizeof *w);
     if (!w) tl_no_memory(t);
     for (int i = 0; i < n && !t->status; i++) w[i] = real_operand(t, at, wrt[i]);
-    if (t->status) return;
-    differentiate(t, at, id, w, n, w + n);
-    for (int i = 0; i < n && !t->status; i++)
+    if (!t->status) differentiate(t, at, id, w, n, w + n);
+    for (int i = 0; i < n && !t->status; i++)   /* out may be wrt */
         out[i] = w[n + i] ? tl_handle(t, w[n + i]) : tl_full_like_at(at, wrt[i], 0);
     for (int i = 0; i < n && t->status; i++) out[i] = tl_error_handle(t);
 }

@@ -371,7 +371,7 @@ TL_PLACED(tl_tensor, tl_ids_const, tl_scope *s, int rank, const int64_t *dim, co
 TL_PLACED(tl_tensor, tl_full, tl_scope *s, int rank, const int64_t *dim, double value);
 #define tl_full(...) tl_full_at(TL_HERE, __VA_ARGS__)
 
-/* The same, with shape, dtype and tape taken from t. */
+/* The same, with shape, dtype and tape taken from t (of the tape's dtype if t is i32). */
 TL_PLACED(tl_tensor, tl_full_like, tl_tensor t, double value);
 #define tl_full_like(...) tl_full_like_at(TL_HERE, __VA_ARGS__)
 

@@ -117,11 +117,11 @@ tl_tensor tl_full_at(tl_place at, tl_scope *s, int rank, const int64_t *dim, dou
 tl_tensor tl_full_like_at(tl_place at, tl_tensor x, double value)
 {
     tl_tape *t = tl_tape_of(&x, 1);
-    if (!t) return tl_is_placed_error(x) ? x : tl_placed_error(at);
+    if (!t) return tl_without_tape(at, &x, 1);
     const uint32_t id = tl_operand(t, at, x, "tl_full_like");
     if (!id) return tl_error_handle(t);
     tl_shape shape = t->node[id].shape;
-    shape.dtype = t->model->dtype;
+    if (shape.dtype == TL_I32) shape.dtype = t->model->dtype;
     tl_fill_attr attr = { .value = value, .rank = shape.rank };
     memcpy(attr.dim, shape.dim, sizeof attr.dim);
     return tl_handle(t, tl_record(t, at, t->place.scope, tl_op_of_role(TL_ROLE_FILL), NULL, 0, &attr, sizeof attr, &shape));
@@ -191,9 +191,12 @@ static bool within(const tl_visit *inner, const tl_visit *outer)
     return false;
 }
 
+/* Steps of one visit by their number; steps of different ones as those stand to each other. */
 static int by_visit(const tl_visit *a, const tl_visit *b)
 {
-    return a->index < b->index ? -1 : a->index > b->index;
+    if (a == b || !a || !b) return !b - !a;
+    const int outer = by_visit(a->parent, b->parent);
+    return outer ? outer : (a->index > b->index) - (a->index < b->index);
 }
 
 tl_tensor tl_collect_at(tl_place at, tl_scope *s, const char *name)
@@ -212,11 +215,14 @@ tl_tensor tl_collect_at(tl_place at, tl_scope *s, const char *name)
         found[k] = t->emit[i];
     }
     if (!n) return tl_error_at(at, s, TL_E_NAME, "tl_collect: no step of this scope has emitted %s (tl_emit)", path);
+    for (int k = 0; k < n; k++)
+        if (t->node[found[k].id].shape.rank == TL_MAX_RANK)
+            return tl_error_at(at, s, TL_E_SHAPE, "tl_collect: %s has %d axes already, and no room for one of steps", path,
+                               TL_MAX_RANK);
     const tl_place_mark mark = tl_enter(at, s);
     const struct tl_op *reshape = tl_op_of_role(TL_ROLE_RESHAPE), *concat = tl_op_of_role(TL_ROLE_CONCAT);
     for (int k = 0; k < n; k++) {   /* [...] -> [1, ...] */
         tl_reshape_attr attr = { .rank = t->node[found[k].id].shape.rank + 1, .dim = { 1 } };
-        if (attr.rank > TL_MAX_RANK) break;
         memcpy(attr.dim + 1, t->node[found[k].id].shape.dim, (size_t)(attr.rank - 1) * sizeof attr.dim[0]);
         row[k] = tl_handle(t, found[k].id);
         row[k] = tl_apply_at(at, reshape, &row[k], 1, &attr);
@@ -226,14 +232,22 @@ tl_tensor tl_collect_at(tl_place at, tl_scope *s, const char *name)
     return y;
 }
 
+/* A part of the loss that is no scalar counts as its sum. */
+static tl_tensor summed(tl_tensor x)
+{
+    const int64_t rank = tl_rank(x);
+    return rank ? tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_SUM), &x, 1, &(tl_sum_attr){ 0, rank, 0 }) : x;
+}
+
 tl_tensor tl_total_loss(tl_scope *s, tl_tensor loss)
 {
     if (!tl_alive(s)) return loss;
     tl_tape *t = s->tape;
+    if (!tl_absent(loss)) loss = summed(loss);
     for (uint32_t i = 0; i < t->n_emit; i++) {
         const char *slash = strrchr(t->emit[i].name, '/');
         if (strcmp(slash ? slash + 1 : t->emit[i].name, "loss")) continue;
-        const tl_tensor e = tl_handle(t, t->emit[i].id);
+        const tl_tensor e = summed(tl_handle(t, t->emit[i].id));
         loss = tl_absent(loss) ? e : tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ loss, e }, 2, NULL);
     }
     return loss;
@@ -247,7 +261,7 @@ tl_tensor tl_tap_at(tl_place at, tl_scope *s, tl_tensor x, tl_tap_fn see, void *
     if (!TL_GROW(t->tap, t->n_tap, t->cap_tap)) return tl_no_memory(t);
     const tl_tap_attr attr = { tl_hash(0, s->path, strlen(s->path)), s->path, see, data };
     const tl_place_mark mark = tl_enter(at, s);
-    const tl_tensor y = tl_absent(x) ? tl_handle(t, tl_operand(t, at, x, "tl_tap")) : tl_apply_at(at, &tl_op_tap, &x, 1, &attr);
+    const tl_tensor y = tl_operand(t, at, x, "tl_tap") ? tl_apply_at(at, &tl_op_tap, &x, 1, &attr) : tl_error_handle(t);
     tl_leave(s, mark);
     if (y.id) t->tap[t->n_tap++] = y.id;
     return y;

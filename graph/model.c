@@ -205,6 +205,8 @@ tl_status tl_model_set(tl_model *m, const char *name, const tl_array *value)
 {
     if (!name || !*name || !value || !value->data || !tl_shape_valid(value->rank, value->dim))
         return tl_report(TL_E_ARGUMENT, "tl_model_set: a name and an array with data are needed");
+    if (value->dtype != TL_F32 && value->dtype != TL_F64)
+        return tl_report(TL_E_DTYPE, "tl_model_set: %s must be given as f32 or f64", name);
     tl_shape shape = { .dtype = m->dtype, .rank = value->rank };
     if (value->rank) memcpy(shape.dim, value->dim, (size_t)value->rank * sizeof shape.dim[0]);
     int i = tl_model_find(m, name);
@@ -286,7 +288,7 @@ tl_status tl_state_set(tl_state_value *v, const tl_shape *shape, const void *dat
         tl_state_free(v);
         *v = w;
     }
-    if (data) memcpy(v->data, data, bytes);
+    if (data) memmove(v->data, data, bytes);
     for (int64_t r = 0; r < v->rows; r++) v->fresh[r] = !data;
     v->set = data != NULL;
     return TL_OK;

@@ -27,6 +27,7 @@ typedef struct tl_build {
     uint32_t *node_of;     /* instruction -> node (copies: the node copied) */
     tl_instr *instr;
     uint32_t n_instr, cap_instr, cap_node_of;
+    tl_ref *output_ref;    /* where each output is read */
     tl_table descs;
     bool failed;
 } tl_build;
@@ -385,6 +386,22 @@ static void settle(const tl_build *b, const int64_t *start)
     }
 }
 
+/* What is read after a run must not change with the caller's input, with a parameter or with clipped gradients: an output
+ * that lies elsewhere is copied to the arena's end. */
+static void copy_outputs(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    b->output_ref = keep(b, t->n_output * sizeof *b->output_ref);
+    for (uint32_t i = 0; !b->failed && i < t->n_output; i++) {
+        const uint32_t id = t->output[i].id;
+        b->output_ref[i] = b->home[id].ref;
+        if (in_arena(b, id)) continue;
+        b->output_ref[i] = (tl_ref){ TL_BASE_ARENA, (int64_t)b->plan->arena_bytes };
+        b->plan->arena_bytes += (bytes_of(&t->node[id].shape) + 63) & ~(size_t)63;
+        emit_copy(b, id, b->output_ref[i]);
+    }
+}
+
 /* ---- the plan's own lists ----------------------------------------------------------------------------------- */
 
 static const char *keep_text(tl_build *b, const char *s)
@@ -488,13 +505,14 @@ static void finish(tl_build *b)
 {
     tl_plan *p = b->plan;
     p->output = keep_values(b, b->tape->output, p->n_output = b->tape->n_output);
+    for (uint32_t i = 0; !b->failed && i < p->n_output; i++) p->output[i].ref = b->output_ref[i];
     keep_states(b);
     keep_inputs(b);
     keep_ranges(b);
     keep_places(b);
     p->instr = keep(b, b->n_instr * sizeof *p->instr);
     if (b->failed) return;
-    memcpy(p->instr, b->instr, b->n_instr * sizeof *p->instr);
+    if (b->n_instr) memcpy(p->instr, b->instr, b->n_instr * sizeof *p->instr);
     p->n_instr = b->n_instr;
     p->n_param = b->tape->model->n_param;
 }
@@ -558,6 +576,7 @@ static bool build(tl_build *b)
         memset(start, 0, b->n * sizeof *start);
         assign(b, last, block, start);
         settle(b, start);
+        copy_outputs(b);
     } else {
         b->failed = true;
     }

@@ -11,8 +11,9 @@ bool tl_alive(const tl_scope *s)
 
 tl_tensor tl_scope_error(tl_place at, const tl_scope *s)
 {
-    return s && s->tape && atomic_load(&s->tape->generation) == s->generation ? tl_error_handle(s->tape)
-                                                                               : tl_placed_error(at);
+    if (!s || !s->tape) return tl_placed_error(at);
+    const tl_tensor t = { s->tape, 0, s->generation };
+    return tl_tape_of(&t, 1) ? t : tl_without_tape(at, &t, 1);
 }
 
 tl_scope *tl_root(tl_tape *t)

@@ -317,28 +317,40 @@ tl_status tl_session_reset_rows(tl_session *s, const bool *rows, int n)
     return TL_OK;
 }
 
+static void gather(tl_state_value *to, const tl_state_value *v, const int32_t *from, int n)
+{
+    const size_t row = v->rows > 1 ? (v->bytes - 1) / (size_t)(v->rows - 1) : 0;
+    for (int r = 0; r < n; r++) {
+        memcpy((char *)to->data + (size_t)r * row, (char *)v->data + (size_t)from[r] * row, row);
+        to->fresh[r] = v->fresh[from[r]];
+    }
+    to->set = true;
+}
+
+/* All states or none: the new ones are made before an old one is given up. */
 tl_status tl_session_gather_rows(tl_session *s, const int32_t *from, int n)
 {
+    if (n < 0 || (n && !from)) return tl_report(TL_E_ARGUMENT, "tl_session_gather_rows: %d rows", n);
     for (uint32_t i = 0; i < s->n_state; i++)
         for (int r = 0; s->state[i].set && r < n; r++)
             if (from[r] < 0 || from[r] >= s->state[i].rows - 1 || !s->state[i].shape.rank)
                 return tl_report(TL_E_INDEX, "tl_session_gather_rows: state %s has no row %d", s->model->state[i].name, from[r]);
-    for (uint32_t i = 0; i < s->n_state; i++) {
-        tl_state_value *v = &s->state[i], w = { 0 };
-        if (!v->set) continue;
-        tl_shape shape = v->shape;
+    tl_state_value *w = tl_resize(NULL, 0, s->n_state * sizeof *w);
+    tl_status status = w || !s->n_state ? TL_OK : tl_report(TL_E_MEMORY, "tl_session_gather_rows: out of memory");
+    if (w) memset(w, 0, s->n_state * sizeof *w);
+    for (uint32_t i = 0; !status && i < s->n_state; i++) {
+        tl_shape shape = s->state[i].shape;
         shape.dim[0] = n;
-        if (tl_state_set(&w, &shape, NULL)) return TL_E_MEMORY;
-        const size_t row = v->rows > 1 ? (v->bytes - 1) / (size_t)(v->rows - 1) : 0;
-        for (int r = 0; r < n; r++) {
-            memcpy((char *)w.data + (size_t)r * row, (char *)v->data + (size_t)from[r] * row, row);
-            w.fresh[r] = v->fresh[from[r]];
-        }
-        w.set = true;
-        tl_state_free(v);
-        *v = w;
+        if (s->state[i].set) status = tl_state_set(&w[i], &shape, NULL);
+        if (s->state[i].set && !status) gather(&w[i], &s->state[i], from, n);
     }
-    return TL_OK;
+    for (uint32_t i = 0; w && i < s->n_state; i++) {
+        const tl_state_value old = s->state[i];
+        if (!status && old.set) s->state[i] = w[i], w[i] = old;
+        tl_state_free(&w[i]);
+    }
+    tl_resize(w, s->n_state * sizeof *w, 0);
+    return status;
 }
 
 tl_session *tl_session_clone(const tl_session *s)
@@ -392,7 +404,13 @@ tl_status tl_session_set_state(tl_session *s, const char *name, const tl_array *
     if (slot < 0) return tl_report(TL_E_MEMORY, "tl_session_set_state: out of memory");
     tl_plan none = { .model = s->model };
     if (!make_room(s, &none)) return tl_report(TL_E_MEMORY, "tl_session_set_state: out of memory");
-    tl_shape shape = { .dtype = value->dtype, .rank = value->rank };
+    tl_shape shape = { .dtype = value->dtype == TL_I32 ? TL_I32 : s->model->dtype, .rank = value->rank };
     if (value->rank) memcpy(shape.dim, value->dim, (size_t)value->rank * sizeof shape.dim[0]);
-    return tl_state_set(&s->state[slot], &shape, value->data);
+    tl_state_value *v = &s->state[slot];
+    if (value->dtype == shape.dtype) return tl_state_set(v, &shape, value->data);
+    if (tl_state_set(v, &shape, NULL)) return TL_E_MEMORY;
+    for (int64_t i = 0; i < tl_shape_size(&shape); i++) tl_write(v->data, shape.dtype, i, tl_read(value->data, value->dtype, i));
+    memset(v->fresh, 0, (size_t)v->rows * sizeof *v->fresh);
+    v->set = true;
+    return TL_OK;
 }

@@ -13,6 +13,7 @@ static tl_tape *free_heads;
 
 /* This generation marks an error handle without a tape; no tape ever has it. */
 #define PLACED UINT32_MAX
+#define PLACED_STALE (UINT32_MAX - 1)
 
 static tl_tape *take_head(void)
 {
@@ -26,7 +27,7 @@ static tl_tape *take_head(void)
 static void next_generation(tl_tape *t)
 {
     uint32_t g = atomic_load(&t->generation) + 1;
-    if (g == PLACED) g = 1;
+    if (g >= PLACED_STALE) g = 1;
     atomic_store(&t->generation, g);
 }
 
@@ -142,9 +143,19 @@ tl_tensor tl_placed_error(tl_place at)
     return (tl_tensor){ (tl_tape *)(uintptr_t)(at.file ? at.file : "?"), (uint32_t)at.line, PLACED };
 }
 
-bool tl_is_placed_error(tl_tensor t)
+static bool placed(tl_tensor t)
 {
-    return t.tape && t.generation == PLACED;
+    return t.tape && t.generation >= PLACED_STALE;
+}
+
+tl_tensor tl_without_tape(tl_place at, const tl_tensor *in, int n)
+{
+    tl_tensor y = tl_placed_error(at);
+    for (int k = 0; k < n; k++) {
+        if (placed(in[k])) return in[k];
+        if (in[k].tape) y.generation = PLACED_STALE;
+    }
+    return y;
 }
 
 bool tl_absent(tl_tensor t)
@@ -159,7 +170,7 @@ bool tl_is(tl_tensor a, tl_tensor b)
 
 static bool live(tl_tensor t)
 {
-    return t.tape && t.generation != PLACED && atomic_load(&t.tape->generation) == t.generation;
+    return t.tape && !placed(t) && atomic_load(&t.tape->generation) == t.generation;
 }
 
 const tl_node *tl_node_of(tl_tensor t)
@@ -225,7 +236,7 @@ void tl_place_print(char *out, size_t n, tl_place at, tl_place caller, const cha
 {
     const bool inside = at.line <= 0 && caller.line > 0;
     const tl_place user = inside ? caller : at;
-    int k = snprintf(out, n, "%s:%d", tl_base_name(user.file), line_of(user));
+    int k = user.file ? snprintf(out, n, "%s:%d", tl_base_name(user.file), line_of(user)) : snprintf(out, n, "somewhere");
     if (inside && at.file && (size_t)k < n)
         k += snprintf(out + k, n - (size_t)k, " (through %s:%d)", tl_base_name(at.file), line_of(at));
     if (path && *path && (size_t)k < n) k += snprintf(out + k, n - (size_t)k, " in %s", path);
@@ -255,18 +266,30 @@ tl_tensor tl_no_memory(tl_tape *t)
     return tl_tape_fail(t, TL_NOWHERE, TL_E_MEMORY, "out of memory while recording");
 }
 
+tl_status tl_why_dead(char out[static 512], tl_tensor t)
+{
+    if (!t.tape) {
+        snprintf(out, 512, "is absent (TL_NONE)");
+        return TL_E_ABSENT;
+    }
+    if (!placed(t)) {
+        snprintf(out, 512, "is stale: its tape was reset or freed. Keep handles within one recording");
+        return TL_E_STALE;
+    }
+    const tl_place p = { (const char *)t.tape, (int)t.id };
+    const bool stale = t.generation == PLACED_STALE;
+    snprintf(out, 512, "comes from %s:%d, where %s", tl_base_name(p.file), line_of(p),
+             stale ? "operands were stale: their tape was reset or freed" : "all operands were absent (TL_NONE)");
+    return stale ? TL_E_STALE : TL_E_ABSENT;
+}
+
 /* The error of an operand that cannot be used; 0 always. */
 static uint32_t bad_operand(tl_tape *tape, tl_place at, tl_tensor t, const char *what)
 {
-    if (!t.tape) {
-        tl_tape_fail(tape, at, TL_E_ABSENT, "%s: an operand is absent (TL_NONE)", what);
-    } else if (t.generation == PLACED) {
-        const tl_place p = { (const char *)t.tape, (int)t.id };
-        tl_tape_fail(tape, at, TL_E_ABSENT, "%s: an operand comes from %s:%d, where all operands were absent (TL_NONE)",
-                     what, tl_base_name(p.file), line_of(p));
-    } else if (!live(t)) {
-        tl_tape_fail(tape, at, TL_E_STALE,
-                     "%s: an operand is stale: its tape was reset or freed. Keep handles within one recording", what);
+    char why[512];
+    if (!live(t)) {
+        const tl_status status = tl_why_dead(why, t);
+        tl_tape_fail(tape, at, status, "%s: an operand %s", what, why);
     } else if (t.tape != tape) {
         tl_tape_fail(tape, at, TL_E_TAPE,
                      "%s: an operand belongs to another tape. Bring its numbers over with tl_input or tl_const", what);
@@ -364,18 +387,25 @@ static void print_call(char *out, size_t n, const struct tl_op *op, const tl_sha
     }
 }
 
-/* Float operands are of the tape's type; i32 only where an op says so or takes it as an index (its rule then checks). */
+/* Float operands are of one type (kernels are chosen by the result's); i32 only where an op says so or takes it as an index
+ * (its rule then checks). */
 static bool dtypes_fit(tl_tape *t, tl_place at, const struct tl_op *op, const tl_shape *in, const uint32_t *id, int n)
 {
-    bool has_i32 = false, has_float = false;
+    bool has_i32 = false, has_f32 = false, has_f64 = false;
     for (int k = 0; k < n; k++) {
         has_i32 |= id[k] && in[k].dtype == TL_I32;
-        has_float |= id[k] && in[k].dtype != TL_I32;
+        has_f32 |= id[k] && in[k].dtype == TL_F32;
+        has_f64 |= id[k] && in[k].dtype == TL_F64;
     }
     const bool plain = op->cls == TL_ELEMENTWISE || op->cls == TL_ROWWISE || op->cls == TL_MATMUL || op->cls == TL_REDUCE;
-    if (has_i32 && plain && !op->takes_i32) {
+    if (op->takes_i32) return true;
+    if (has_i32 && plain) {
         tl_tape_fail(t, at, TL_E_DTYPE, "%s: an operand is i32, but this computes with %s. Use tl_cast, tl_gather or "
                      "tl_embedding", op->name, tl_dtype_name(t->model->dtype));
+        return false;
+    }
+    if (has_f32 && has_f64) {
+        tl_tape_fail(t, at, TL_E_DTYPE, "%s: operands of f32 and of f64. Use tl_cast", op->name);
         return false;
     }
     return true;
@@ -384,11 +414,7 @@ static bool dtypes_fit(tl_tape *t, tl_place at, const struct tl_op *op, const tl
 tl_tensor tl_apply_at(tl_place at, const struct tl_op *op, const tl_tensor *in, int n, const void *attr)
 {
     tl_tape *t = tl_tape_of(in, n);
-    if (!t) {
-        for (int k = 0; k < n; k++)
-            if (in[k].tape) return in[k].generation == PLACED ? in[k] : tl_placed_error(at);
-        return tl_placed_error(at);
-    }
+    if (!t) return tl_without_tape(at, in, n);
     if (t->status) return tl_error_handle(t);
     if (!op || op->size < offsetof(struct tl_op, id) || !op->shape)
         return tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_apply: this is no struct tl_op (.size, .shape are needed)");

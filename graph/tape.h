@@ -243,7 +243,8 @@ struct tl_tape {
 tl_tensor tl_handle(tl_tape *tape, uint32_t id);
 tl_tensor tl_error_handle(tl_tape *tape);
 tl_tensor tl_placed_error(tl_place at);                        /* no tape is known: carries the place */
-bool tl_is_placed_error(tl_tensor t);
+tl_tensor tl_without_tape(tl_place at, const tl_tensor *in, int n);   /* no operand is live: the same, or the first of that kind */
+tl_status tl_why_dead(char out[static 512], tl_tensor t);      /* why a handle is not live: "is absent (TL_NONE)" */
 const tl_node *tl_node_of(tl_tensor t);                        /* NULL for anything that is no live node */
 uint32_t tl_operand(tl_tape *tape, tl_place at, tl_tensor t, const char *what);   /* node id; 0 after recording the error */
 tl_tape *tl_tape_of(const tl_tensor *t, int n);                /* of the first handle that has a live one */

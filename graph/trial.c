@@ -94,19 +94,20 @@ static void record(tl_rig *r)
     differentiate(r, total, TRIAL_IN + 1);
 }
 
-static tl_status start(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level)
+tl_status tl_rig_record(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level)
 {
     *r = (tl_rig){ .trial = t, .dtype = dtype, .level = level, .model = tl_model_new(.dtype = dtype, .seed = 7) };
     r->tape = r->model ? tl_tape_new(r->model) : NULL;
     if (!r->tape) return strstr(tl_message(), "memory") ? TL_E_MEMORY : TL_E_ARGUMENT;
     record(r);
+    tl_rig_feed(r);
     return tl_tape_status(r->tape);
 }
 
 static tl_status learn_result(tl_trial *t, tl_dtype dtype)
 {
     tl_rig r;
-    const tl_status status = start(&r, t, dtype, 0);
+    const tl_status status = tl_rig_record(&r, t, dtype, 0);
     t->result[dtype == TL_F64] = tl_shape_of(r.y);
     tl_rig_close(&r);
     return status;
@@ -148,7 +149,7 @@ tl_status tl_rig_get(const tl_rig *r, int k, tl_array *out) { return tl_get(r->s
 
 tl_status tl_rig_open(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level)
 {
-    const tl_status status = start(r, t, dtype, level);
+    const tl_status status = tl_rig_record(r, t, dtype, level);
     if (status) return status;
     for (int k = 0; k <= TRIAL_IN; k++)
         if (!tl_absent(r->out[k])) tl_output(tl_root(r->tape), name[k], r->out[k]);
@@ -157,7 +158,6 @@ tl_status tl_rig_open(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level)
     r->session = tl_session_new(r->model);
     if (!r->session) return TL_E_MEMORY;
     tl_session_hold(r->session, true);   /* random ops give the same numbers at every run */
-    tl_rig_feed(r);
     return tl_rig_run(r);
 }
 

@@ -42,7 +42,8 @@ typedef struct tl_rig {
     int n_fed;
 } tl_rig;
 
-/* Records, compiles and runs once. Failed or not, the rig is to be closed. */
+/* Records and feeds; compiles and runs once as well. Failed or not, the rig is to be closed. */
+tl_status tl_rig_record(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level);
 tl_status tl_rig_open(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level);
 void tl_rig_close(tl_rig *r);
 void tl_rig_feed(tl_rig *r);                               /* takes the trial's numbers */

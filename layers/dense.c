@@ -17,8 +17,9 @@ tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opt
 {
     tl_dense_opts o;
     const tl_place_mark m = tl_enter(at, s);
-    const tl_tensor y = tl__options(at, s, "dense", &o, sizeof o, given)
-                            ? dense(at, tl__inside(at, s, o.name ? o.name : "dense"), x, &o) : tl__failed(at, s);
+    tl_tensor y;
+    if (!tl__options(at, s, "dense", &o, sizeof o, given)) y = tl__failed(at, s);
+    else y = dense(at, tl__inside(at, s, o.name ? o.name : "dense"), x, &o);
     tl_leave(s, m);
     return y;
 }
@@ -37,8 +38,9 @@ tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_emb
 {
     tl_embedding_opts o;
     const tl_place_mark m = tl_enter(at, s);
-    const tl_tensor y = tl__options(at, s, "embedding", &o, sizeof o, given)
-                            ? embedding(at, tl__inside(at, s, o.name ? o.name : "embedding"), ids, &o) : tl__failed(at, s);
+    tl_tensor y;
+    if (!tl__options(at, s, "embedding", &o, sizeof o, given)) y = tl__failed(at, s);
+    else y = embedding(at, tl__inside(at, s, o.name ? o.name : "embedding"), ids, &o);
     tl_leave(s, m);
     return y;
 }

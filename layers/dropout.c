@@ -30,8 +30,9 @@ tl_tensor tl_dropout_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout
 {
     tl_dropout_opts o;
     const tl_place_mark m = tl_enter(at, s);
-    const tl_tensor y = tl__options(at, s, "dropout", &o, sizeof o, given)
-                            ? dropout(at, o.name ? tl__inside(at, s, o.name) : s, x, &o) : tl__failed(at, s);
+    tl_tensor y;
+    if (!tl__options(at, s, "dropout", &o, sizeof o, given)) y = tl__failed(at, s);
+    else y = dropout(at, o.name ? tl__inside(at, s, o.name) : s, x, &o);
     tl_leave(s, m);
     return y;
 }

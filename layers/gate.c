@@ -56,8 +56,9 @@ tl_tensor tl_gate_opt(tl_place at, tl_scope *s, const char *name, tl_tensor x, t
 {
     tl_gate_opts o;
     const tl_place_mark m = tl_enter(at, s);
-    const tl_tensor y = tl__options(at, s, "gate", &o, sizeof o, given)
-                            ? gate(at, name ? tl__inside(at, s, name) : s, x, h, &o) : tl__failed(at, s);
+    tl_tensor y;
+    if (!tl__options(at, s, "gate", &o, sizeof o, given)) y = tl__failed(at, s);
+    else y = gate(at, name ? tl__inside(at, s, name) : s, x, h, &o);
     tl_leave(s, m);
     return y;
 }

@@ -35,7 +35,7 @@ typedef tl_tensor (*tl_activation)(tl_tensor x);
 
 /* ---- initial values ----------------------------------------------------------------------------------------- */
 
-/* Recipes for tl_param()'s .init and for the options below. Fans are Keras': of a matrix [in, out] its rows and columns;
+/* Recipes for tl_param()'s .init and for the options below. Fans are Keras': of a matrix [in, out] rows and columns;
  * of a vector its size, twice; of a higher rank the last two dimensions, each times the product of the others. */
 
 TL_API tl_init tl_zeros(void);

@@ -23,7 +23,7 @@ tl_tensor tl_mse_at(tl_place at, tl_tensor y, tl_tensor target)
 {
     if (tl_absent(target)) return TL_NONE;
     if (!same_shape(y, target)) {   /* then one of them has a rank, so it is a real tensor, and its tape can be asked */
-        if (!tl_rank(y) || !tl_rank(target)) tl_sub_at(at, y, target);   /* of an error handle this says where it comes from */
+        if (!tl_rank(y) || !tl_rank(target)) tl_sub_at(at, y, target);   /* an error handle's own error comes first */
         return tl_error_at(at, tl_root(tl_rank(y) ? y.tape : target.tape), TL_E_SHAPE, "mse: y %s and target %s differ",
                            tl__print_shape(y).s, tl__print_shape(target).s);
     }

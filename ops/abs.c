@@ -3,7 +3,7 @@
 #ifdef TL_REAL
 
 UNARY_KERNEL(abs, real_abs(x))
-UNARY_KERNEL(sign, x != x ? x : (real)((x > 0) - (x < 0)))
+UNARY_KERNEL(sign, x > 0 ? 1 : x < 0 ? -1 : x)
 
 #else
 

@@ -8,7 +8,8 @@ KERNEL(copy)
     for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {
         const bits *x = (const bits *)r->in[0] + w.offset[0];
         bits *y = (bits *)r->out + w.out;
-        for (int64_t i = 0; i < n; i++) y[i] = x[i * s];
+        if (s == 1 && x != y) memcpy(y, x, (size_t)n * sizeof *y);
+        for (int64_t i = 0; s != 1 && i < n; i++) y[i] = x[i * s];
     }
     return TL_OK;
 }
@@ -25,7 +26,8 @@ static tl_tensor copy_vjp(const tl_vjp *v, int i) { return (void)i, v->g; }
 
 TL_OP(copy, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .role = TL_ROLE_COPY, .takes_i32 = true,
       .shape = tl_shape_same, .vjp = copy_vjp,
-      TL_CASES({ 1, { TL_CASE_SHAPE(2, 3) } }, { 1, { TL_CASE_IDS(4) }, .ids = 9 }, { 1, { TL_CASE_SCALAR } }));
+      TL_CASES({ 1, { TL_CASE_SHAPE(2, 3) } }, { 1, { TL_CASE_IDS(4) }, .ids = 9 }, { 1, { TL_CASE_SCALAR } },
+               { 1, { TL_CASE_SHAPE(0) } }));
 
 TL_OP(stop_gradient, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .takes_i32 = true, .shape = tl_shape_same,
       .no_gradient = true,

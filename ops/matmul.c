@@ -57,15 +57,13 @@ static bool matmul_shape(tl_shape_rule *r)
     return r->n_in < 3 || start_shape(r, &r->in[2]);
 }
 
-/* A panel of b; what the kernel does simply needs none. */
+/* A panel of b, as wide as two of the widest vectors (128 bytes) and up to 256 deep. */
 static size_t matmul_work(const tl_desc *out, const tl_desc *in, int n_in, const void *attr)
 {
+    (void)out;
     (void)n_in;
-    const int64_t m = out->dim[out->rank - 2], n = out->dim[out->rank - 1];
     const int64_t k = in->dim[in->rank - (((const tl_product_attr *)attr)->ta ? 2 : 1)];
-    int64_t rows = m;
-    for (int i = 0; i < in->rank - 2; i++) rows *= in->dim[i];
-    return rows * n * k <= 4096 ? 0 : 256 * 128;
+    return (size_t)(k < 256 ? k : 256) * 128;
 }
 
 static tl_tensor gemm(tl_tensor a, tl_tensor b, bool ta, bool tb) { return tl_gemm(TL_NONE, a, b, ta, tb); }

@@ -3,6 +3,8 @@
 #include "ops/define.h"
 #ifdef TL_REAL
 
+#include "ops/kernels/lanes.h"
+
 KERNEL(max)
 {
     const tl_sum_attr *a = r->attr;
@@ -10,9 +12,13 @@ KERNEL(max)
     const int64_t inner = tl_span(r->in_desc, a->axis_end, r->in_desc->rank);
     const real *x = r->in[0];
     real *y = r->out;
+    if (inner == 1) {
+        for (int64_t o = 0; o < outer; o++) y[o] = lanes_max(x + o * n, n);
+        return TL_OK;
+    }
     for (int64_t o = 0; o < outer; o++, y += inner)
         for (int64_t k = 0; k < n; k++, x += inner)
-            TL_SIMD for (int64_t i = 0; i < inner; i++) y[i] = !k || x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+            TL_SIMD for (int64_t i = 0; i < inner; i++) y[i] = k ? larger(x[i], y[i]) : x[i];
     return TL_OK;
 }
 

@@ -81,6 +81,7 @@ TL_OP(unpick, .min_in = 2, .max_in = 2, .cls = TL_GATHER, .takes_i32 = true, .at
       .shape = unpick_shape, .vjp = unpick_vjp,
       TL_CASES({ 2, { TL_CASE_SHAPE(5), TL_CASE_IDS(5) }, DEPTH(3), .ids = 3 },
                { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_IDS(2, 3) }, DEPTH(4), .ids = 4 },
+               { 2, { TL_CASE_SHAPE(0), TL_CASE_IDS(0) }, DEPTH(4), .ids = 4 },
                { 2, { TL_CASE_SHAPE(5), TL_CASE_IDS(4) }, DEPTH(3), .ids = 3, .rejects = true }));
 
 TL_OP(one_hot, .min_in = 1, .max_in = 1, .cls = TL_GATHER, .role = TL_ROLE_ONE_HOT, .takes_i32 = true, .no_gradient = true,

@@ -40,20 +40,21 @@ static bool slice_shape(tl_shape_rule *r)
 {
     const tl_slice_attr *a = r->attr;
     if (!tl_axis_fits(r, a->axis)) return false;
+    if (a->begin < 0 || a->begin > a->end || a->end > r->in->dim[a->axis])
+        return tl_refuse(r, TL_E_SHAPE, "elements %lld to %lld are not all in axis %lld, which has %lld", (long long)a->begin,
+                         (long long)a->end, (long long)a->axis, (long long)r->in->dim[a->axis]);
     r->out = r->in[0];
     r->out.dim[a->axis] = a->end - a->begin;
-    return (a->begin >= 0 && a->begin <= a->end && a->end <= r->in->dim[a->axis]) ||
-           tl_refuse(r, TL_E_SHAPE, "elements %lld to %lld are not all in axis %lld, which has %lld", (long long)a->begin,
-                     (long long)a->end, (long long)a->axis, (long long)r->in->dim[a->axis]);
+    return true;
 }
 
 static bool pad_shape(tl_shape_rule *r)
 {
     const pad_attr *a = r->attr;
-    int64_t *d = &r->out.dim[a->axis];
     if (!tl_axis_fits(r, a->axis)) return false;
     if (a->begin < 0 || a->end < 0) return tl_refuse(r, TL_E_ARGUMENT, "negative padding");
     r->out = r->in[0];
+    int64_t *d = &r->out.dim[a->axis];
     return !(__builtin_add_overflow(*d, a->begin, d) || __builtin_add_overflow(*d, a->end, d)) ||
            tl_refuse(r, TL_E_SHAPE, "too large");
 }

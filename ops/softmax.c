@@ -6,12 +6,11 @@
 
 #include "ops/kernels/lanes.h"
 
-/* A NaN need not be found: it spoils the sum. */
-static real row_max(const real *x, int64_t n)
+/* The sum of e^(x_i - m), in lanes_sum's order; `term` has room for the terms. */
+static real sum_exp(const real *x, int64_t n, real m, real *term)
 {
-    real m = -INFINITY;
-    for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
-    return m;
+    TL_SIMD for (int64_t i = 0; i < n; i++) term[i] = real_exp(x[i] - m);
+    return lanes_sum(term, n);
 }
 
 KERNEL(softmax)
@@ -20,25 +19,12 @@ KERNEL(softmax)
     const real *x = r->in[0];
     real *y = r->out;
     for (const real *end = x + all; x < end; x += n, y += n) {
-        real m = row_max(x, n);
+        real m = lanes_max(x, n);
         m = m == -INFINITY ? 0 : m;
-        TL_SIMD for (int64_t i = 0; i < n; i++) y[i] = real_exp(x[i] - m);
-        const real z = lanes_sum(y, n);
-        const real d = z == 0 ? 1 : z;
+        const real z = sum_exp(x, n, m, y), d = z == 0 ? 1 : z;
         TL_SIMD for (int64_t i = 0; i < n; i++) y[i] /= d;
     }
     return TL_OK;
-}
-
-/* The sum of e^(x_i - m), in lanes_sum's order, without room for the terms. */
-static real sum_exp(const real *x, int64_t n, real m)
-{
-    real lane[16] = { 0 };
-    int64_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        for (int j = 0; j < 16; j++) lane[j] += real_exp(x[i + j] - m);
-    for (int j = 0; i + j < n; j++) lane[j] += real_exp(x[i + j] - m);
-    return lanes_join(lane);
 }
 
 KERNEL(log_softmax)
@@ -47,9 +33,9 @@ KERNEL(log_softmax)
     const real *x = r->in[0];
     real *y = r->out;
     for (const real *end = x + all; x < end; x += n, y += n) {
-        real m = row_max(x, n);
+        real m = lanes_max(x, n);
         m = m == -INFINITY ? 0 : m;
-        const real z = sum_exp(x, n, m), l = z == 0 ? 0 : real_log(z);
+        const real z = sum_exp(x, n, m, y), l = z == 0 ? 0 : real_log(z);
         TL_SIMD for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - l;
     }
     return TL_OK;

@@ -43,6 +43,8 @@ SOME tl_array array_over(void *data, tl_dtype dtype, int rank, const int64_t *di
 #define DOUBLES(data, ...) array_over((data), TL_F64, TL_DIMS(__VA_ARGS__))
 #define IDS(data, ...) array_over((data), TL_I32, TL_DIMS(__VA_ARGS__))
 
+SOME tl_status set_param(tl_model *m, const char *name, tl_array a) { return tl_model_set(m, name, &a); }
+
 /* Initial values that say how they were drawn. */
 SOME void fill_normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {

@@ -6,7 +6,7 @@
 #include "ops/kernels/product.h"
 
 #define tl_blas TL_JOIN2(tl_blas_, TL_TYPE)
-#define TL_BLAS_MIN_WORK 2000000.0   /* multiply-adds and rows from which OpenBLAS takes over, unless results must be exact */
+#define TL_BLAS_MIN_WORK 2.5e8   /* multiply-adds and rows from which OpenBLAS is faster; it is never used in exact mode */
 #define TL_BLAS_MIN_ROWS 64
 
 /* One product of the batch, and how far the next one is along each batch axis. */
@@ -42,24 +42,30 @@ static void join_rows(batch_product *s, bool has_from)
     }
 }
 
+/* C0's strides in the last two axes */
+static product_matrix start_of(const real *p, const tl_desc *d)
+{
+    const int64_t n = d->rank ? d->dim[d->rank - 1] : 1, m = d->rank > 1 ? d->dim[d->rank - 2] : 1;
+    return (product_matrix){ p, m == 1 ? 0 : n, n != 1 };
+}
+
 static batch_product batch_of(const tl_run_args *r)
 {
     const tl_product_attr *p = r->attr;
     const tl_desc *y = r->out_desc, *a = &r->in_desc[0], *b = &r->in_desc[1];
     const bool has_from = r->n_in > 2 && r->in[2];
-    batch_product s = { .ta = p->ta, .tb = p->tb, .axes = y->rank - 2, .left = 1 };
     const int64_t lda = a->dim[a->rank - 1], ldb = b->dim[b->rank - 1];
-    int64_t from[TL_MAX_RANK] = { 0 };
-    for (int i = 0; i < s.axes; i++) s.left *= s.dim[i] = y->dim[i];
+    batch_product s = { .ta = p->ta, .tb = p->tb, .axes = y->rank - 2, .left = 1 };
     s.one = (product){ .m = y->dim[y->rank - 2], .n = y->dim[y->rank - 1], .k = p->ta ? a->dim[a->rank - 2] : lda,
                        .a = { r->in[0], p->ta ? 1 : lda, p->ta ? lda : 1 },
                        .b = { r->in[1], p->tb ? 1 : ldb, p->tb ? ldb : 1 },
                        .c = r->out, .row = y->dim[y->rank - 1], .col = 1, .work = r->work };
+    if (has_from) s.one.from = start_of(r->in[2], &r->in_desc[2]);
+    if (!s.axes) return s;
+    for (int i = 0; i < s.axes; i++) s.left *= s.dim[i] = y->dim[i];
     spread_strides(s.a, a, y->rank);
     spread_strides(s.b, b, y->rank);
-    if (has_from) spread_strides(from, &r->in_desc[2], y->rank);
-    memcpy(s.from, from, sizeof from);
-    if (has_from) s.one.from = (product_matrix){ r->in[2], from[y->rank - 2], from[y->rank - 1] };
+    if (has_from) spread_strides(s.from, &r->in_desc[2], y->rank);
     join_rows(&s, has_from);
     return s;
 }

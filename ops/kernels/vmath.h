@@ -76,7 +76,7 @@ static inline uint32_t tl_choose(uint32_t c, uint32_t a, uint32_t b) { return (-
 
 static inline float tl_log_f32(float x)
 {
-    const uint32_t tiny = tl_bits_of(x) < 0x00800000u ? 25 : 0;     /* denormals are scaled by 2^25 first */
+    const uint32_t tiny = tl_choose(tl_bits_of(x) < 0x00800000u, 25, 0);   /* denormals are scaled by 2^25 first */
     const float y = x * tl_float_of((127 + tiny) << 23);
     const uint32_t u = tl_bits_of(y) - 0x3f3504f3u;                 /* relative to sqrt(1/2) */
     const float e = (float)(((int32_t)u >> 23) - (int32_t)tiny);

@@ -1,0 +1,162 @@
+/* examples/args.c - see args.h. */
+#include "args.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ARGS = 40, MAX_FIGURES = 40 };
+
+static const char *program = "example", *json_path;
+static FILE *json;
+static int64_t seed = 1;
+
+static const arg common[] = {
+    { "seed", ARG_INT, &seed, "of initial values and of all that is random", 0, 1e15, NULL },
+    { "json", ARG_TEXT, &json_path, "write the final figures to this file", 0, 0, NULL },
+};
+enum { COMMON = sizeof common / sizeof *common };
+
+void args_fail(int status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "%s: ", program);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(status);
+}
+
+uint64_t args_seed(void)
+{
+    return (uint64_t)seed;
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------ */
+
+static void print_default(const arg *a)
+{
+    const char *text = a->kind == ARG_TEXT ? *(const char **)a->value : NULL;
+    if (a->kind == ARG_INT) printf(" (default %lld)", (long long)*(int64_t *)a->value);
+    if (a->kind == ARG_NUMBER) printf(" (default %g)", *(double *)a->value);
+    if (text) printf(" (default %s)", text);
+    putchar('\n');
+}
+
+static void print_help(const char *about, const arg *const *all, int n)
+{
+    static const char *const form[] = { [ARG_INT] = "N", [ARG_NUMBER] = "X", [ARG_TEXT] = "TEXT" };
+    printf("%s: %s\n\n", program, about);
+    for (int i = 0; i < n; i++) {
+        const char *value = all[i]->choices ? all[i]->choices : form[all[i]->kind];
+        const int width = printf("  --%s %s", all[i]->name, value);
+        printf("%*s%s", width < 28 ? 28 - width : 2, "", all[i]->help);
+        print_default(all[i]);
+    }
+    exit(0);
+}
+
+static double read_number(const arg *a, const char *text)
+{
+    char *end;
+    errno = 0;
+    const double value = a->kind == ARG_INT ? (double)strtoll(text, &end, 10) : strtod(text, &end);
+    if (end == text || *end || errno || !isfinite(value))
+        args_fail(2, "--%s takes a %s, not '%s'", a->name, a->kind == ARG_INT ? "whole number" : "number", text);
+    if ((a->min != 0 || a->max != 0) && !(value >= a->min && value <= a->max))
+        args_fail(2, "--%s takes a number from %g to %g, not %s", a->name, a->min, a->max, text);
+    return value;
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    const size_t n = strlen(text);
+    for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
+        if (n && !strncmp(c, text, n) && (c[n] == '|' || !c[n])) return true;
+    return false;
+}
+
+static void set(const arg *a, const char *text)
+{
+    if (a->kind == ARG_TEXT) {
+        if (a->choices && !is_choice(a->choices, text))
+            args_fail(2, "--%s is one of %s, not '%s'", a->name, a->choices, text);
+        *(const char **)a->value = text;
+    } else if (a->kind == ARG_NUMBER) {
+        *(double *)a->value = read_number(a, text);
+    } else {
+        *(int64_t *)a->value = (int64_t)read_number(a, text);
+    }
+}
+
+void args_read(int argc, char **argv, const char *about, const arg *table, int n)
+{
+    const arg *all[MAX_ARGS];
+    struct option options[MAX_ARGS + 2] = { { "help", no_argument, NULL, 'h' } };
+    if (n + COMMON > MAX_ARGS) args_fail(1, "too many options");
+    for (int i = 0; i < n + COMMON; i++) {
+        all[i] = i < n ? &table[i] : &common[i - n];
+        options[i + 1] = (struct option){ all[i]->name, required_argument, NULL, 0 };
+    }
+    program = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
+    for (int which, c; (c = getopt_long(argc, argv, "h", options, &which)) >= 0;) {
+        if (c == 'h') print_help(about, all, n + COMMON);
+        if (c) args_fail(2, "try --help");
+        set(all[which - 1], optarg);
+    }
+    if (optind < argc) args_fail(2, "'%s' is not an option; try --help", argv[optind]);
+    json = json_path ? fopen(json_path, "w") : NULL;
+    if (json_path && !json) args_fail(2, "%s: %s", json_path, strerror(errno));
+}
+
+/* ---- figures ------------------------------------------------------------------------------------------------ */
+
+static struct {
+    const char *name, *text;
+    double value;
+} figures[MAX_FIGURES];
+static int n_figures;
+
+void figure(const char *name, double value)
+{
+    if (n_figures == MAX_FIGURES) args_fail(1, "too many figures");
+    figures[n_figures].name = name;
+    figures[n_figures].text = NULL;
+    figures[n_figures++].value = value;
+}
+
+void figure_text(const char *name, const char *text)
+{
+    figure(name, 0);
+    figures[n_figures - 1].text = text;
+}
+
+static void write_text(const char *s)
+{
+    fputc('"', json);
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') fprintf(json, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20) fprintf(json, "\\u%04x", (unsigned)*s);
+        else fputc(*s, json);
+    }
+    fputc('"', json);
+}
+
+void figures_write(void)
+{
+    if (!json) return;
+    for (int i = 0; i < n_figures; i++) {
+        fprintf(json, i ? ",\n  \"%s\": " : "{\n  \"%s\": ", figures[i].name);
+        if (figures[i].text) write_text(figures[i].text);
+        else if (isfinite(figures[i].value)) fprintf(json, "%.10g", figures[i].value);
+        else fprintf(json, "null");
+    }
+    const bool failed = fprintf(json, n_figures ? "\n}\n" : "{}\n") < 0 || ferror(json);
+    if (fclose(json) || failed) args_fail(1, "%s: %s", json_path, strerror(errno));
+    json = NULL;
+}
