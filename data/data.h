@@ -19,10 +19,10 @@ extern "C" {
 typedef struct tl_bytes {
     char *data;
     size_t size;
-    size_t room;   /* allocated; the library's own */
+    size_t room; /* allocated; the library's own */
 } tl_bytes;
 
-TL_API void tl_bytes_free(tl_bytes *bytes);   /* and sets it to nothing; NULL is harmless */
+TL_API void tl_bytes_free(tl_bytes *bytes); /* and sets it to nothing; NULL is harmless */
 
 /* A whole file, as it is. Anything that can be read to its end will do, pipes too. TL_E_FILE, TL_E_MEMORY. */
 TL_API tl_status tl_file_read(const char *path, tl_bytes *out);
@@ -39,9 +39,9 @@ typedef struct tl_vocab tl_vocab;
 
 /* TL_E_ARGUMENT if the text is empty. */
 TL_API tl_status tl_vocab_new(const char *text, size_t size, tl_vocab **out);
-TL_API void tl_vocab_free(tl_vocab *vocab);                /* NULL is harmless */
-TL_API int tl_vocab_size(const tl_vocab *vocab);           /* number of symbols */
-TL_API bool tl_vocab_is_bytes(const tl_vocab *vocab);      /* bytes rather than code points? */
+TL_API void tl_vocab_free(tl_vocab *vocab);           /* NULL is harmless */
+TL_API int tl_vocab_size(const tl_vocab *vocab);      /* number of symbols */
+TL_API bool tl_vocab_is_bytes(const tl_vocab *vocab); /* bytes rather than code points? */
 
 /* Ids of a text's symbols into ids, which has room for `size` of them, and their number into *n. A symbol that the
  * vocabulary lacks becomes `unknown`; with unknown negative it is TL_E_INDEX, naming the symbol and its position. */
@@ -65,9 +65,9 @@ typedef struct tl_stream tl_stream;
 /* ids are not copied: they outlive the stream. Up to batch - 1 ids at the end are left out. TL_E_ARGUMENT if batch or
  * window is below 1, or n is too small for one step (n - 1 < batch). */
 TL_API tl_status tl_stream_new(const int32_t *ids, int64_t n, int64_t batch, int64_t window, tl_stream **out);
-TL_API void tl_stream_free(tl_stream *stream);              /* NULL is harmless */
-TL_API int64_t tl_stream_steps(const tl_stream *stream);    /* of each row in an epoch */
-TL_API int64_t tl_stream_windows(const tl_stream *stream);  /* in an epoch */
+TL_API void tl_stream_free(tl_stream *stream);             /* NULL is harmless */
+TL_API int64_t tl_stream_steps(const tl_stream *stream);   /* of each row in an epoch */
+TL_API int64_t tl_stream_windows(const tl_stream *stream); /* in an epoch */
 
 /* The next window: out[0] inputs, out[1] targets, i32 [T, B], in the stream's own memory, valid until the next call.
  * False at the end of the epoch; the call after that starts again. */
@@ -95,7 +95,7 @@ typedef struct tl_safetensors tl_safetensors;
 TL_API tl_status tl_safetensors_read(const char *path, tl_safetensors **out);
 /* The same from memory, which is not kept; `name` stands for the path in messages. */
 TL_API tl_status tl_safetensors_parse(const char *name, const void *bytes, size_t size, tl_safetensors **out);
-TL_API void tl_safetensors_free(tl_safetensors *file);   /* and all that was read from it; NULL is harmless */
+TL_API void tl_safetensors_free(tl_safetensors *file); /* and all that was read from it; NULL is harmless */
 
 /* All arrays, in the order of the file's data, and all strings of its __metadata__, by key; *n is their number. */
 TL_API const tl_named_array *tl_safetensors_arrays(const tl_safetensors *file, int *n);
@@ -107,8 +107,8 @@ TL_API const char *tl_safetensors_text(const tl_safetensors *file, const char *k
 /* Writes arrays and strings. The file appears at once and whole: it is written under another name beside `path`, put to
  * disk, and renamed, so after any failure (TL_E_FILE, with the system's words) what was there is still there. Names
  * that are empty, not UTF-8 or given twice are TL_E_NAME, arrays that make no sense TL_E_ARGUMENT. */
-TL_API tl_status tl_safetensors_write(const char *path, const tl_named_array *arrays, int n,
-                                      const tl_named_text *texts, int n_texts);
+TL_API tl_status tl_safetensors_write(const char *path, const tl_named_array *arrays, int n, const tl_named_text *texts,
+                                      int n_texts);
 
 #ifdef __cplusplus
 }

@@ -60,7 +60,7 @@ bool tl_bytes_print(tl_bytes *b, const char *format, ...)
 static tl_status read_all(int file, const char *path, tl_bytes *b)
 {
     struct stat info;
-    size_t chunk = 1 << 16;   /* grows, for files that do not know their size */
+    size_t chunk = 1 << 16; /* grows, for files that do not know their size */
     if (!fstat(file, &info) && S_ISREG(info.st_mode) && info.st_size > 0) chunk = (size_t)info.st_size + 1;
     for (;;) {
         if (!tl_bytes_reserve(b, chunk)) return tl_report(TL_E_MEMORY, "%s: out of memory", path);
@@ -88,10 +88,7 @@ tl_status tl_file_read(const char *path, tl_bytes *out)
 
 /* ---- replacing ---------------------------------------------------------------------------------------------- */
 
-static tl_status refuse(const char *path, int error)
-{
-    return tl_report(TL_E_FILE, "%s: %s", path, strerror(error));
-}
+static tl_status refuse(const char *path, int error) { return tl_report(TL_E_FILE, "%s: %s", path, strerror(error)); }
 
 static void release(char **s)
 {

@@ -13,20 +13,20 @@ bool tl_bytes_print(tl_bytes *b, const char *format, ...) TL_PRINTF(2, 3);
 
 /* A file on its way to be replaced. */
 typedef struct tl_replacement {
-    char *target, *temporary;   /* paths */
+    char *target, *temporary; /* paths */
     int file, directory;
 } tl_replacement;
 
 tl_status tl_replace_begin(tl_replacement *r, const char *path);
 tl_status tl_replace_write(tl_replacement *r, const void *data, size_t size);
-tl_status tl_replace_commit(tl_replacement *r);   /* or, on failure, tl_replace_cancel */
+tl_status tl_replace_commit(tl_replacement *r); /* or, on failure, tl_replace_cancel */
 void tl_replace_cancel(tl_replacement *r);
 
 /* ---- utf8.c ------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the code point at s, and its value; 0 where s (of n bytes) does not start with valid UTF-8. */
 int tl_utf8_decode(const char *s, size_t n, uint32_t *code);
-int tl_utf8_encode(uint32_t code, char out[5]);   /* returns the number of bytes; ends them with a 0 */
+int tl_utf8_encode(uint32_t code, char out[5]); /* returns the number of bytes; ends them with a 0 */
 bool tl_utf8_valid(const char *s, size_t n);
 
 /* ---- json.c ------------------------------------------------------------------------------------------------- */
@@ -36,16 +36,16 @@ bool tl_utf8_valid(const char *s, size_t n);
 typedef struct tl_json {
     char *text;
     size_t size, at;
-    const char *error;      /* NULL: none so far */
+    const char *error; /* NULL: none so far */
     size_t where;
 } tl_json;
 
-bool tl_json_fail(tl_json *j, const char *error);      /* returns false */
-bool tl_json_next(tl_json *j, char c);                 /* is c next, after white space? Then it is passed */
+bool tl_json_fail(tl_json *j, const char *error); /* returns false */
+bool tl_json_next(tl_json *j, char c);            /* is c next, after white space? Then it is passed */
 bool tl_json_expect(tl_json *j, char c);
-bool tl_json_string(tl_json *j, char **out);           /* UTF-8, ended by 0, in j->text */
+bool tl_json_string(tl_json *j, char **out); /* UTF-8, ended by 0, in j->text */
 bool tl_json_integer(tl_json *j, int64_t *out);
-bool tl_json_end(tl_json *j);                          /* nothing but white space is left */
-bool tl_json_quote(tl_bytes *b, const char *s);        /* adds s as a JSON string; false if memory is short */
+bool tl_json_end(tl_json *j);                   /* nothing but white space is left */
+bool tl_json_quote(tl_bytes *b, const char *s); /* adds s as a JSON string; false if memory is short */
 
 #endif

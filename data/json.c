@@ -29,8 +29,8 @@ bool tl_json_next(tl_json *j, char c)
 bool tl_json_expect(tl_json *j, char c)
 {
     static const char *const missing[128] = {
-        ['{'] = "'{' expected", ['}'] = "'}' or ',' expected", ['['] = "'[' expected", [']'] = "']' or ',' expected",
-        [':'] = "':' expected", [','] = "',' expected",
+        ['{'] = "'{' expected",        ['}'] = "'}' or ',' expected", ['['] = "'[' expected",
+        [']'] = "']' or ',' expected", [':'] = "':' expected",        [','] = "',' expected",
     };
     return tl_json_next(j, c) || tl_json_fail(j, missing[(unsigned char)c & 127]);
 }
@@ -44,15 +44,20 @@ bool tl_json_end(tl_json *j)
 
 /* ---- strings ------------------------------------------------------------------------------------------------ */
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* The four hexadecimal digits of \uXXXX; -1 if they are not there. */
 static int32_t hex4(tl_json *j)
 {
     int32_t value = 0;
     if (j->size - j->at < 4) return -1;
     for (int i = 0; i < 4; i++) {
-        const char c = j->text[j->at++];
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int digit = hex_digit(j->text[j->at++]);
         if (digit < 0) return -1;
         value = value << 4 | digit;
     }

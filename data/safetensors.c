@@ -9,7 +9,7 @@
 #include <string.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-# error "safetensors files are little-endian, and this code copies them as they are"
+#error "safetensors files are little-endian, and this code copies them as they are"
 #endif
 
 enum { MAX_HEADER = 100 << 20 };
@@ -20,7 +20,9 @@ static const struct {
     const char *name;
     size_t size;
     tl_dtype dtype;
-} kinds[] = { [F32] = { "F32", 4, TL_F32 }, [F64] = { "F64", 8, TL_F64 }, [I32] = { "I32", 4, TL_I32 },
+} kinds[] = { [F32] = { "F32", 4, TL_F32 },
+              [F64] = { "F64", 8, TL_F64 },
+              [I32] = { "I32", 4, TL_I32 },
               [I64] = { "I64", 8, TL_I32 } };
 
 /* What the header says of one array. */
@@ -32,11 +34,11 @@ typedef struct entry {
 } entry;
 
 struct tl_safetensors {
-    char *header;               /* names, keys and texts point into it */
+    char *header; /* names, keys and texts point into it */
     size_t header_room;
     tl_named_array *arrays;
     tl_named_text *texts;
-    char *data;                 /* all arrays, each aligned to ALIGN */
+    char *data; /* all arrays, each aligned to ALIGN */
     size_t data_room;
     int n, room, n_texts, texts_room;
 };
@@ -187,10 +189,7 @@ static tl_status check_texts(const reader *r)
 
 /* ---- the arrays --------------------------------------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const entry *)a)->name, ((const entry *)b)->name);
-}
+static int by_name(const void *a, const void *b) { return strcmp(((const entry *)a)->name, ((const entry *)b)->name); }
 
 static int by_offset(const void *a, const void *b)
 {
@@ -243,10 +242,7 @@ static tl_status copy_array(const reader *r, const entry *e, const char *bytes, 
     return TL_OK;
 }
 
-static size_t aligned(int64_t bytes)
-{
-    return ((size_t)bytes + ALIGN - 1) / ALIGN * ALIGN;
-}
+static size_t aligned(int64_t bytes) { return ((size_t)bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
 static tl_status take_arrays(reader *r, const char *bytes)
 {

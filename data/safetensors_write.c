@@ -4,10 +4,7 @@
 
 #include <string.h>
 
-static size_t element(tl_dtype dtype)
-{
-    return dtype == TL_F64 ? 8 : 4;
-}
+static size_t element(tl_dtype dtype) { return dtype == TL_F64 ? 8 : 4; }
 
 static int64_t array_bytes(const tl_array *a)
 {
@@ -69,8 +66,8 @@ static bool add_array(tl_bytes *h, const tl_named_array *e, int64_t begin)
     const tl_array *a = &e->array;
     bool good = tl_json_quote(h, e->name) && tl_bytes_print(h, ":{\"dtype\":\"%s\",\"shape\":[", type[a->dtype]);
     for (int k = 0; good && k < a->rank; k++) good = tl_bytes_print(h, k ? ",%lld" : "%lld", (long long)a->dim[k]);
-    return good && tl_bytes_print(h, "],\"data_offsets\":[%lld,%lld]}", (long long)begin,
-                                  (long long)(begin + array_bytes(a)));
+    return good &&
+           tl_bytes_print(h, "],\"data_offsets\":[%lld,%lld]}", (long long)begin, (long long)(begin + array_bytes(a)));
 }
 
 /* The header, its length in front; passes over the arrays twice, for the larger elements go first. */

@@ -3,9 +3,9 @@
 
 struct tl_stream {
     const int32_t *ids;
-    int64_t batch, window, steps;   /* rows, steps of a window, steps of a row in an epoch */
-    int64_t at;                     /* next step */
-    int32_t *inputs, *targets;      /* [window, batch] */
+    int64_t batch, window, steps; /* rows, steps of a window, steps of a row in an epoch */
+    int64_t at;                   /* next step */
+    int32_t *inputs, *targets;    /* [window, batch] */
 };
 
 tl_status tl_stream_new(const int32_t *ids, int64_t n, int64_t batch, int64_t window, tl_stream **out)
@@ -18,7 +18,7 @@ tl_status tl_stream_new(const int32_t *ids, int64_t n, int64_t batch, int64_t wi
                          (long long)n, (long long)batch);
     const int64_t steps = (n - 1) / batch;
     if (window > steps) window = steps;
-    const size_t bytes = (size_t)(window * batch) * sizeof *ids;   /* at most that of ids */
+    const size_t bytes = (size_t)(window * batch) * sizeof *ids; /* at most that of ids */
     tl_stream *s = tl_resize(NULL, 0, sizeof *s);
     if (s) {
         *s = (tl_stream){ ids, batch, window, steps, 0, tl_resize(NULL, 0, bytes), tl_resize(NULL, 0, bytes) };
@@ -37,20 +37,11 @@ void tl_stream_free(tl_stream *s)
     tl_resize(s, sizeof *s, 0);
 }
 
-int64_t tl_stream_steps(const tl_stream *s)
-{
-    return s->steps;
-}
+int64_t tl_stream_steps(const tl_stream *s) { return s->steps; }
 
-int64_t tl_stream_windows(const tl_stream *s)
-{
-    return (s->steps + s->window - 1) / s->window;
-}
+int64_t tl_stream_windows(const tl_stream *s) { return (s->steps + s->window - 1) / s->window; }
 
-void tl_stream_rewind(tl_stream *s)
-{
-    s->at = 0;
-}
+void tl_stream_rewind(tl_stream *s) { s->at = 0; }
 
 bool tl_stream_next(tl_stream *s, tl_array out[2])
 {

@@ -35,7 +35,7 @@ enum { CODES = 0x110000 };
 struct tl_vocab {
     bool bytes;
     int n;
-    uint32_t symbol[];   /* ascending */
+    uint32_t symbol[]; /* ascending */
 };
 
 /* The symbol at s, whose n bytes are valid for this kind of vocabulary; returns its length, 0 if they are not. */
@@ -46,10 +46,7 @@ static int next_symbol(bool bytes, const char *s, size_t n, uint32_t *code)
     return 1;
 }
 
-static size_t vocab_size(int n)
-{
-    return sizeof(tl_vocab) + (size_t)n * sizeof(uint32_t);
-}
+static size_t vocab_size(int n) { return sizeof(tl_vocab) + (size_t)n * sizeof(uint32_t); }
 
 static tl_vocab *vocab_alloc(bool bytes, int n)
 {
@@ -87,15 +84,9 @@ void tl_vocab_free(tl_vocab *v)
     if (v) tl_resize(v, vocab_size(v->n), 0);
 }
 
-int tl_vocab_size(const tl_vocab *v)
-{
-    return v->n;
-}
+int tl_vocab_size(const tl_vocab *v) { return v->n; }
 
-bool tl_vocab_is_bytes(const tl_vocab *v)
-{
-    return v->bytes;
-}
+bool tl_vocab_is_bytes(const tl_vocab *v) { return v->bytes; }
 
 static int32_t find(const tl_vocab *v, uint32_t code)
 {

@@ -17,7 +17,7 @@ static int64_t seed = 1;
 
 static const arg common[] = {
     { "seed", ARG_INT, &seed, "of initial values and of all that is random", 0, 1e15, NULL },
-    { "json", ARG_TEXT, &json_path, "write the final figures to this file", 0, 0, NULL },
+    { "json", ARG_FILE, &json_path, "write the final figures to this file", 0, 0, NULL },
 };
 enum { COMMON = sizeof common / sizeof *common };
 
@@ -32,16 +32,13 @@ void args_fail(int status, const char *format, ...)
     exit(status);
 }
 
-uint64_t args_seed(void)
-{
-    return (uint64_t)seed;
-}
+uint64_t args_seed(void) { return (uint64_t)seed; }
 
 /* ---- options ------------------------------------------------------------------------------------------------ */
 
 static void print_default(const arg *a)
 {
-    const char *text = a->kind == ARG_TEXT ? *(const char **)a->value : NULL;
+    const char *text = a->kind >= ARG_TEXT ? *(const char **)a->value : NULL;
     if (a->kind == ARG_INT) printf(" (default %lld)", (long long)*(int64_t *)a->value);
     if (a->kind == ARG_NUMBER) printf(" (default %g)", *(double *)a->value);
     if (text) printf(" (default %s)", text);
@@ -50,7 +47,7 @@ static void print_default(const arg *a)
 
 static void print_help(const char *about, const arg *const *all, int n)
 {
-    static const char *const form[] = { [ARG_INT] = "N", [ARG_NUMBER] = "X", [ARG_TEXT] = "TEXT" };
+    static const char *const form[] = { [ARG_INT] = "N", [ARG_NUMBER] = "X", [ARG_TEXT] = "TEXT", [ARG_FILE] = "FILE" };
     printf("%s: %s\n\n", program, about);
     for (int i = 0; i < n; i++) {
         const char *value = all[i]->choices ? all[i]->choices : form[all[i]->kind];
@@ -83,7 +80,7 @@ static bool is_choice(const char *choices, const char *text)
 
 static void set(const arg *a, const char *text)
 {
-    if (a->kind == ARG_TEXT) {
+    if (a->kind >= ARG_TEXT) {
         if (a->choices && !is_choice(a->choices, text))
             args_fail(2, "--%s is one of %s, not '%s'", a->name, a->choices, text);
         *(const char **)a->value = text;

@@ -27,7 +27,7 @@ typedef struct network {
 static network net = { .cell = "lstm", .units = 128, .layers = 1, .embedding = 64 };
 
 static const arg options[] = {
-    { "text", ARG_TEXT, &text_path, "the file to learn from", 0, 0, NULL },
+    { "text", ARG_FILE, &text_path, "the file to learn from", 0, 0, NULL },
     { "cell", ARG_TEXT, &net.cell, "kind of recurrent cell", 0, 0, "rnn|lstm|gru|mgu" },
     { "units", ARG_INT, &net.units, "size of each layer's state", 1, 65536, NULL },
     { "layers", ARG_INT, &net.layers, "recurrent layers", 1, 100, NULL },
@@ -36,14 +36,14 @@ static const arg options[] = {
     { "window", ARG_INT, &window, "characters that gradients reach back", 1, 100000, NULL },
     { "batch", ARG_INT, &batch, "streams read side by side", 1, 100000, NULL },
     { "epochs", ARG_INT, &epochs, "times the text is read", 0, 1e6, NULL },
-    { "lr", ARG_NUMBER, &rate, "learning rate of Adam", 0, 100, NULL },
+    { "lr", ARG_NUMBER, &rate, "learning rate of Adam", 1e-9, 100, NULL },
     { "decay", ARG_NUMBER, &decay, "factor on the learning rate after each epoch", 0, 1, NULL },
     { "clip", ARG_NUMBER, &clip, "largest global norm of the gradients; 0: any", 0, 1e9, NULL },
     { "temperature", ARG_NUMBER, &temperature, "of the writing: 0 takes the likeliest", 0, 100, NULL },
     { "prompt", ARG_TEXT, &prompt, "what to continue (default: the start of the text)", 0, 0, NULL },
     { "length", ARG_INT, &length, "characters to write after each epoch", 0, 1e9, NULL },
-    { "save", ARG_TEXT, &save_path, "write the network to this file after each epoch", 0, 0, NULL },
-    { "load", ARG_TEXT, &load_path, "go on with the network in this file", 0, 0, NULL },
+    { "save", ARG_FILE, &save_path, "write the network to this file after each epoch", 0, 0, NULL },
+    { "load", ARG_FILE, &load_path, "go on with the network in this file", 0, 0, NULL },
 };
 
 /* ---- the network -------------------------------------------------------------------------------------------- */
@@ -79,7 +79,7 @@ typedef struct corpus {
     tl_bytes text;
     tl_vocab *vocab;
     int32_t *ids;
-    int64_t n, held_out;   /* characters in all, and of them at the end held out */
+    int64_t n, held_out; /* characters in all, and of them at the end held out */
 } corpus;
 
 static void must(tl_status status)
@@ -193,7 +193,7 @@ static const float *predict(tl_trainer *t, int32_t id)
     return logits.data;
 }
 
-typedef struct beginning {   /* what to continue */
+typedef struct beginning { /* what to continue */
     int32_t *ids;
     int64_t n;
 } beginning;
@@ -329,7 +329,7 @@ int main(int argc, char **argv)
     tl_model *model = tl_model_new(.seed = args_seed());
     if (!model) args_fail(1, "%s", tl_message());
     corpus c = { .vocab = load_path ? load(model) : NULL };
-    if (!load_path || epochs || !prompt) read_corpus(&c);   /* else the network only writes */
+    if (!load_path || epochs || !prompt) read_corpus(&c); /* else the network only writes */
     net.vocab = tl_vocab_size(c.vocab);
     run(model, &c);
     report(model, &c);

@@ -8,8 +8,8 @@
 #include "args.h"
 #include "tapeloop.h"
 
-/* A cell that no library ships: it guesses its input from its state, and writes as much as the guess was wrong.
- *     e = (x - (h P + p))^2     w = sigmoid(e We + h Ue + be)     c = tanh(x Wc + h Uc + bc)     h' = (1 - w) h + w c */
+/* A cell that no library ships: it guesses its input from its state, and writes where the guess was wrong.
+ *     e = (x - (h P + p))^2    w = sigmoid(e We + h Ue + be)    c = tanh(x Wc + h Uc + bc)    h' = (1 - w) h + w c */
 static tl_tensor surprise_step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
 {
     (void)ctx;
@@ -29,7 +29,7 @@ static const arg options[] = {
     { "batch", ARG_INT, &batch, "sequences in a step", 1, 100000, NULL },
     { "units", ARG_INT, &units, "size of the state", 1, 65536, NULL },
     { "steps", ARG_INT, &steps, "of training", 1, 1e9, NULL },
-    { "lr", ARG_NUMBER, &rate, "learning rate of Adam", 0, 100, NULL },
+    { "lr", ARG_NUMBER, &rate, "learning rate of Adam", 1e-9, 100, NULL },
 };
 
 /* in[0]: numbers and marks [T, B, 2]; in[1]: sums [B, 1] -> the mean squared error. user: is it our cell? */
@@ -50,6 +50,7 @@ static void must(tl_status status)
 /* Xorshift (Marsaglia 2003), in [0, 1). */
 static double next_random(uint64_t *x)
 {
+    if (!*x) *x = 1;
     *x ^= *x << 13;
     *x ^= *x >> 7;
     *x ^= *x << 17;
@@ -74,61 +75,73 @@ static void fill(uint64_t *random, float *in, float *sums)
 
 /* ---- the check and the race --------------------------------------------------------------------------------- */
 
-static void check(tl_model *model, const tl_array *in, bool ours)
+typedef struct runner {
+    const char *name;
+    bool ours;
+    tl_model *model;
+    tl_trainer *trainer;
+    double sum, loss; /* since the last line, and as printed there */
+} runner;
+static runner runners[2] = { { .name = "surprise", .ours = true }, { .name = "lstm" } };
+
+static void check(runner *r, const tl_array *in)
 {
-    const tl_gradcheck_result r = tl_gradcheck(model, adding, in, 2, &ours);
-    printf("gradient check: %s; %d probes, worst relative error %.1e (%s)\n", r.passed ? "passed" : "FAILED", r.probes,
-           r.worst, r.where);
-    if (!r.passed) args_fail(1, "%s", tl_message());
-    figure("gradient_error", r.worst);
+    const tl_gradcheck_result g = tl_gradcheck(r->model, adding, in, 2, &r->ours);
+    if (!g.passed) args_fail(1, "%s", tl_message());
+    printf("gradient check of %s: passed, %d probes, ", r->name, g.probes);
+    if (g.worst > 0) printf("worst relative error %.1e (%s)\n", g.worst, g.where);
+    else printf("no error beyond rounding\n");
+    figure("gradient_error", g.worst);
+}
+
+static void race(const tl_array *in)
+{
+    uint64_t random = args_seed() * 0x9E3779B97F4A7C15u + 1;
+    const int64_t every = steps < 10 ? 1 : steps / 10;
+    printf("%8s %12s %12s   mean squared error (0.1667: no memory)\n", "step", runners[0].name, runners[1].name);
+    for (int64_t step = 1; step <= steps; step++) {
+        fill(&random, in[0].data, in[1].data);
+        for (runner *r = runners; r < runners + 2; r++) {
+            double loss;
+            must(tl_train_step(r->trainer, in, 2, &loss));
+            r->sum += loss;
+            if (step % every == 0) r->loss = r->sum / (double)every, r->sum = 0;
+        }
+        if (step % every == 0) printf("%8lld %12.5f %12.5f\n", (long long)step, runners[0].loss, runners[1].loss);
+        if (step % every == 0) fflush(stdout);
+    }
+    printf("%8s %12lld %12lld   parameters\n", "", (long long)tl_model_size(runners[0].model),
+           (long long)tl_model_size(runners[1].model));
 }
 
 int main(int argc, char **argv)
 {
     args_read(argc, argv, "a cell of one's own beside the LSTM, on the adding problem", options,
               sizeof options / sizeof *options);
-    float *x = malloc((size_t)(length * batch * 2) * sizeof *x), *y = malloc((size_t)batch * sizeof *y);
+    float *x = calloc((size_t)(length * batch * 2), sizeof *x), *y = calloc((size_t)batch, sizeof *y);
     if (!x || !y) args_fail(1, "out of memory");
     const tl_array in[2] = { { .dtype = TL_F32, .rank = 3, .dim = { length, batch, 2 }, .data = x },
                              { .dtype = TL_F32, .rank = 2, .dim = { batch, 1 }, .batch_axis = TL_ZERO, .data = y } };
-    static bool ours[2] = { true, false };
-    tl_model *model[2];
-    tl_trainer *trainer[2];
-    for (int k = 0; k < 2; k++) {
-        model[k] = tl_model_new(.seed = args_seed());
-        trainer[k] = model[k] ? tl_trainer_new(model[k], adding, .user = &ours[k], .optimizer = tl_adam(.lr = rate),
-                                               .clip_norm = 1) : NULL;
-        if (!trainer[k]) args_fail(1, "%s", tl_message());
+    for (runner *r = runners; r < runners + 2; r++) {
+        r->model = tl_model_new(.seed = args_seed());
+        if (!r->model) args_fail(1, "%s", tl_message());
+        r->trainer = tl_trainer_new(r->model, adding, .user = &r->ours, .clip_norm = 1,
+                                    .optimizer = tl_adam(.lr = rate));
+        if (!r->trainer) args_fail(1, "%s", tl_message());
     }
-    uint64_t random = args_seed() * 0x9E3779B97F4A7C15u + 1;
+    uint64_t random = args_seed();
     fill(&random, x, y);
-    check(model[0], in, true);
-
-    double sum[2] = { 0, 0 }, last[2] = { 0, 0 };
-    const int64_t every = steps < 10 ? 1 : steps / 10;
-    printf("%8s %12s %12s   mean squared error (0.1667: no memory)\n", "step", "surprise", "lstm");
-    for (int64_t step = 1; step <= steps; step++) {
-        fill(&random, x, y);
-        for (int k = 0; k < 2; k++) {
-            double loss;
-            must(tl_train_step(trainer[k], in, 2, &loss));
-            sum[k] += loss;
-        }
-        if (step % every) continue;
-        for (int k = 0; k < 2; k++) last[k] = sum[k] / (double)every, sum[k] = 0;
-        printf("%8lld %12.5f %12.5f\n", (long long)step, last[0], last[1]);
-        fflush(stdout);
-    }
-    printf("%8s %12lld %12lld   parameters\n", "", (long long)tl_model_size(model[0]), (long long)tl_model_size(model[1]));
-    figure("surprise_loss", last[0]);
-    figure("lstm_loss", last[1]);
-    figure("surprise_parameters", (double)tl_model_size(model[0]));
-    figure("lstm_parameters", (double)tl_model_size(model[1]));
+    check(&runners[0], in);
+    race(in);
+    figure("surprise_loss", runners[0].loss);
+    figure("lstm_loss", runners[1].loss);
+    figure("surprise_parameters", (double)tl_model_size(runners[0].model));
+    figure("lstm_parameters", (double)tl_model_size(runners[1].model));
     figure("steps", (double)steps);
     figures_write();
-    for (int k = 0; k < 2; k++) {
-        tl_trainer_free(trainer[k]);
-        tl_model_free(model[k]);
+    for (runner *r = runners; r < runners + 2; r++) {
+        tl_trainer_free(r->trainer);
+        tl_model_free(r->model);
     }
     free(x);
     free(y);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/denormals.h"
 #include "graph/tape.h"
 
 static void dense(tl_desc *d, const tl_shape *s)
@@ -107,7 +108,8 @@ static void *param_value(tl_tape *t, tl_tape_param *p)
     void *v = new_value(t, &p->shape);
     double *scratch = v ? tl_arena_alloc(&t->arena, (size_t)tl_shape_size(&p->shape) * sizeof *scratch + 1) : NULL;
     if (!scratch) return v ? (tl_no_memory(t), NULL) : NULL;
-    tl_init_fill(m, p->path, &p->shape, &p->init, v, scratch);
+    if (!tl_init_fill(m, p->path, &p->shape, &p->init, v, scratch))
+        return tl_tape_fail(t, p->first, TL_E_NONFINITE, "initial values of parameter %s are not finite", p->path), NULL;
     return p->value = v;
 }
 
@@ -193,8 +195,10 @@ static const void *evaluate(tl_tape *t, uint32_t id)
         if (!need[i] || t->value[i]) continue;
         for (uint32_t k = 0; k < node->n_in; k++) need[tl_node_in(t, node, k)] = true;
     }
+    const tl_float_mode mode = tl_flush_denormals();   /* as in a run */
     for (uint32_t i = 1; i <= id && !t->status; i++)
         if (need[i] && !t->value[i]) t->value[i] = compute(t, i);
+    tl_restore_mode(mode);
     tl_resize(need, id + 1, 0);
     return t->status ? NULL : t->value[id];
 }

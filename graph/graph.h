@@ -249,6 +249,12 @@ TL_API tl_status tl_model_get(const tl_model *model, const char *name, tl_array 
  * compiled before keep their gradients; trainers notice the change. */
 TL_API int tl_model_freeze(tl_model *model, const char *pattern, bool frozen);
 
+/* States of the model itself (tl_model_state), by their path, for saving, loading and looking. Counts only those that
+ * have a value. Setting converts floats to the model's dtype, and makes the state if there is none of that name. */
+TL_API int tl_model_states(const tl_model *model);
+TL_API tl_status tl_model_state_value(const tl_model *model, int i, const char **name, tl_array *value);
+TL_API tl_status tl_model_set_state(tl_model *model, const char *name, const tl_array *value);
+
 /* A copy of parameters, state and seed in the given dtype (0: the same). NULL on failure. */
 TL_API tl_model *tl_model_copy(const tl_model *model, tl_dtype dtype);
 
@@ -271,14 +277,15 @@ TL_API void tl_tape_reset(tl_tape *tape);   /* forgets everything recorded, keep
 TL_API tl_model *tl_tape_model(const tl_tape *tape);
 TL_API int tl_tape_nodes(const tl_tape *tape);  /* operations recorded so far */
 
-TL_API bool tl_failed(const tl_tape *tape);               /* has an error occurred? */
+TL_API bool tl_failed(const tl_tape *tape);               /* has an error occurred? (or is there no tape?) */
 TL_API tl_status tl_tape_status(const tl_tape *tape);     /* the first one, TL_OK if none; sets tl_message() */
 TL_API const char *tl_tape_message(const tl_tape *tape);  /* its sentence, "" if none; valid until reset */
 
 /* The scope with the empty path. */
 TL_API tl_scope *tl_root(tl_tape *tape);
 
-/* The scope `name` inside s; parameters asked for there are called s/name/... Names are not empty and hold no '/'. */
+/* The scope `name` inside s; parameters asked for there are called s/name/... Names are not empty and hold no '/'. Like
+ * tl_step and tl_again, it also says where the operations that follow are: error messages name that place. */
 TL_PLACED(tl_scope *, tl_in, tl_scope *s, const char *name);
 #define tl_in(...) tl_in_at(TL_HERE, __VA_ARGS__)
 

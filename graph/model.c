@@ -86,14 +86,19 @@ double tl_random_next_normal(tl_random *r)
     return radius * cos(angle);
 }
 
-void tl_init_fill(const tl_model *m, const char *name, const tl_shape *shape, const tl_init *init, void *out,
+bool tl_init_fill(const tl_model *m, const char *name, const tl_shape *shape, const tl_init *init, void *out,
                   double *scratch)
 {
     const int64_t n = tl_shape_size(shape);
     tl_random random = { .key = tl_hash(m->seed, name, strlen(name)) };
     memset(scratch, 0, (size_t)n * sizeof *scratch);
     if (init->fill) init->fill(init, shape, scratch, &random);
-    for (int64_t i = 0; i < n; i++) tl_write(out, m->dtype, i, scratch[i]);
+    bool finite = true;
+    for (int64_t i = 0; i < n; i++) {
+        tl_write(out, m->dtype, i, scratch[i]);
+        finite &= isfinite(tl_read(out, m->dtype, i)) != 0;
+    }
+    return finite;
 }
 
 /* ---- parameters --------------------------------------------------------------------------------------------- */
@@ -291,6 +296,46 @@ tl_status tl_state_set(tl_state_value *v, const tl_shape *shape, const void *dat
     if (data) memmove(v->data, data, bytes);
     for (int64_t r = 0; r < v->rows; r++) v->fresh[r] = !data;
     v->set = data != NULL;
+    return TL_OK;
+}
+
+int tl_model_states(const tl_model *m)
+{
+    int n = 0;
+    for (uint32_t i = 0; i < m->n_state; i++) n += m->state[i].in_model && m->state_value[i].set;
+    return n;
+}
+
+tl_status tl_model_state_value(const tl_model *m, int i, const char **name, tl_array *value)
+{
+    for (uint32_t k = 0; k < m->n_state; k++) {
+        const tl_state_value *v = &m->state_value[k];
+        if (!m->state[k].in_model || !v->set || i--) continue;
+        *name = m->state[k].name;
+        *value = (tl_array){ .dtype = v->shape.dtype, .rank = v->shape.rank, .batch_axis = TL_ZERO, .data = v->data };
+        memcpy(value->dim, v->shape.dim, sizeof value->dim);
+        return TL_OK;
+    }
+    return tl_report(TL_E_ARGUMENT, "tl_model_state_value: there is no state of that number");
+}
+
+tl_status tl_model_set_state(tl_model *m, const char *name, const tl_array *value)
+{
+    if (!m || !name || !*name || !value || !value->data || !tl_shape_valid(value->rank, value->dim) ||
+        value->dtype < TL_F32 || value->dtype > TL_I32)
+        return tl_report(TL_E_ARGUMENT, "tl_model_set_state: a name and an array with data are needed");
+    const int slot = tl_model_state_slot(m, name, true);
+    if (slot < 0) return tl_report(TL_E_MEMORY, "tl_model_set_state: out of memory");
+    tl_shape shape = { .dtype = value->dtype == TL_I32 ? TL_I32 : m->dtype, .rank = value->rank };
+    if (value->rank) memcpy(shape.dim, value->dim, (size_t)value->rank * sizeof shape.dim[0]);
+    tl_state_value *v = &m->state_value[slot];
+    const tl_status status = tl_state_set(v, &shape, NULL);
+    if (status) return status;
+    for (int64_t k = 0; k < tl_shape_size(&shape); k++)
+        tl_write(v->data, shape.dtype, k, tl_read(value->data, value->dtype, k));
+    for (int64_t r = 0; r < v->rows; r++) v->fresh[r] = 0;
+    v->set = true;
+    tl_model_touch(m);
     return TL_OK;
 }
 

@@ -6,42 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/memory_plan.h"
-#include "graph/tape.h"
+#include "graph/build.h"
 
 enum { SMALL_CONST = 1 << 16 };   /* a fill of up to so many bytes is made once, at compile time */
-
-typedef struct tl_home {   /* where a node's value lies */
-    tl_ref ref;            /* for results: base ARENA, offset within its block */
-    uint32_t root;         /* the node whose arena block it shares; 0: not in the arena */
-    bool placed;
-} tl_home;
-
-typedef struct tl_build {
-    tl_tape *tape;
-    tl_plan *plan;
-    uint32_t n;            /* nodes */
-    bool *live;
-    tl_home *home;
-    uint32_t *instr_of;    /* node -> instruction + 1 */
-    uint32_t *node_of;     /* instruction -> node (copies: the node copied) */
-    tl_instr *instr;
-    uint32_t n_instr, cap_instr, cap_node_of;
-    tl_ref *output_ref;    /* where each output is read */
-    tl_table descs;
-    bool failed;
-} tl_build;
 
 static void *keep(tl_build *b, size_t n)
 {
     void *p = tl_arena_alloc(&b->plan->memory, n ? n : 1);
     if (!p) b->failed = true;
     return p;
-}
-
-static size_t bytes_of(const tl_shape *s)
-{
-    return (size_t)tl_shape_size(s) * tl_dtype_size(s->dtype);
 }
 
 /* ---- live --------------------------------------------------------------------------------------------------- */
@@ -76,12 +49,12 @@ static tl_ref param_ref(const tl_build *b, const tl_node *node)
 
 static bool small_fill(const tl_node *node)
 {
-    return node->op->role == TL_ROLE_FILL && bytes_of(&node->shape) <= SMALL_CONST;
+    return node->op->role == TL_ROLE_FILL && tl_bytes_of(&node->shape) <= SMALL_CONST;
 }
 
 static tl_ref fill_ref(tl_build *b, const tl_node *node)
 {
-    const tl_ref ref = const_ref(b, NULL, bytes_of(&node->shape));
+    const tl_ref ref = const_ref(b, NULL, tl_bytes_of(&node->shape));
     const double v = ((const tl_fill_attr *)node->attr)->value;
     char *p = b->plan->consts + ref.offset;
     for (int64_t i = 0; !b->failed && i < tl_shape_size(&node->shape); i++) tl_write(p, node->shape.dtype, i, v);
@@ -271,121 +244,6 @@ static void refresh_refs(tl_build *b)
     }
 }
 
-/* ---- assign ------------------------------------------------------------------------------------------------- */
-
-static bool in_arena(const tl_build *b, uint32_t id)
-{
-    return id && b->home[id].root && b->home[id].ref.base == TL_BASE_ARENA;
-}
-
-static void used(const tl_build *b, uint32_t id, uint32_t k, uint32_t *last)
-{
-    if (!in_arena(b, id)) return;
-    const uint32_t root = b->home[id].root;
-    if (tl_planted_fault == TL_FAULT_EARLY_RELEASE && last[root]) return;
-    last[root] = k;
-}
-
-static void find_last_uses(const tl_build *b, uint32_t *last)
-{
-    const tl_tape *t = b->tape;
-    for (uint32_t k = 0; k < b->n_instr; k++) {
-        const uint32_t i = b->node_of[k];
-        used(b, i, k, last);   /* written, or (by a copy) read */
-        if (b->instr_of[i] != k + 1) continue;
-        for (uint32_t j = 0; j < t->node[i].n_in; j++) used(b, tl_node_in(t, &t->node[i], j), k, last);
-    }
-    for (uint32_t i = 0; i < t->n_output; i++)
-        if (in_arena(b, t->output[i].id)) last[b->home[t->output[i].id].root] = UINT32_MAX;
-    for (uint32_t i = 0; i < t->n_next; i++)
-        if (in_arena(b, t->next[i].id)) last[b->home[t->next[i].id].root] = UINT32_MAX;
-}
-
-/* The operand whose block an elementwise result may take over: it dies here and lies exactly as the result does. */
-static uint32_t dying_operand(const tl_build *b, uint32_t i, uint32_t k, const uint32_t *last, const uint32_t *block)
-{
-    const tl_tape *t = b->tape;
-    const tl_node *node = &t->node[i];
-    if (node->op->cls != TL_ELEMENTWISE) return 0;
-    for (uint32_t j = 0; j < node->n_in; j++) {
-        const uint32_t id = tl_node_in(t, node, j), root = id ? b->home[id].root : 0;
-        if (!in_arena(b, id) || last[root] != k || !block[root]) continue;
-        bool safe = true;
-        for (uint32_t m = 0; safe && m < node->n_in; m++) {   /* all that shares the block must be read where it is written */
-            const uint32_t other = tl_node_in(t, node, m);
-            if (!other || b->home[other].root != root) continue;
-            safe = b->home[other].ref.offset == 0 && bytes_of(&t->node[other].shape) == bytes_of(&t->node[root].shape) &&
-                   tl_shape_size(&t->node[other].shape) == tl_shape_size(&node->shape) &&
-                   tl_dtype_size(t->node[other].shape.dtype) == tl_dtype_size(node->shape.dtype);
-        }
-        if (safe && bytes_of(&t->node[root].shape) == bytes_of(&node->shape)) return root;
-    }
-    return 0;
-}
-
-static void release_dead(const tl_build *b, uint32_t k, const uint32_t *last, tl_memory_plan *m, uint32_t *block)
-{
-    const tl_tape *t = b->tape;
-    const uint32_t i = b->node_of[k];
-    const tl_node *node = &t->node[i];
-    for (uint32_t j = 0; j <= node->n_in; j++) {
-        const uint32_t id = j < node->n_in ? tl_node_in(t, node, j) : i;
-        const uint32_t root = in_arena(b, id) ? b->home[id].root : 0;
-        if (!root || last[root] != k || !block[root]) continue;
-        tl_memory_give(m, block[root] - 1);
-        block[root] = 0;
-    }
-}
-
-/* Walks the instructions, taking a block where a value is made and giving it back after its last use. */
-static void assign(tl_build *b, uint32_t *last, uint32_t *block, int64_t *start)
-{
-    tl_tape *t = b->tape;
-    tl_memory_plan m = { 0 };
-    find_last_uses(b, last);
-    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++) {
-        const uint32_t i = b->node_of[k];
-        const tl_node *node = &t->node[i];
-        tl_instr *in = &b->instr[k];
-        if (b->instr_of[i] == k + 1 && in_arena(b, i) && b->home[i].root == i) {
-            const uint32_t from = dying_operand(b, i, k, last, block);
-            block[i] = from ? block[from] : tl_memory_take(&m, bytes_of(&node->shape)) + 1;
-            if (from) block[from] = 0;
-            if (block[i]) start[i] = tl_memory_offset(&m, block[i] - 1);
-        }
-        const size_t work = in->op->work && b->instr_of[i] == k + 1
-                                ? in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr) : 0;
-        if (work) {
-            const uint32_t w = tl_memory_take(&m, work);
-            if (!m.failed) in->work = tl_memory_offset(&m, w);
-            tl_memory_give(&m, w);
-        }
-        release_dead(b, k, last, &m, block);
-        b->failed |= m.failed;
-    }
-    b->plan->arena_bytes = m.size;
-    tl_memory_plan_free(&m);
-}
-
-/* Turns "block of root + offset" into arena offsets. */
-static void settle(const tl_build *b, const int64_t *start)
-{
-    const tl_tape *t = b->tape;
-    for (uint32_t i = 1; i < b->n; i++)
-        if (b->live[i] && in_arena(b, i)) b->home[i].ref.offset += start[b->home[i].root];
-    for (uint32_t k = 0; k < b->n_instr; k++) {
-        const uint32_t i = b->node_of[k];
-        tl_ref *ref = (tl_ref *)(uintptr_t)b->instr[k].ref;
-        const bool own = b->instr_of[i] == k + 1;
-        if (!own) ref[1] = b->home[i].ref;
-        if (own) ref[0] = b->home[i].ref;
-        for (uint32_t j = 0; own && j < t->node[i].n_in; j++) {
-            const uint32_t id = tl_node_in(t, &t->node[i], j);
-            if (id) ref[1 + j] = b->home[id].ref;
-        }
-    }
-}
-
 /* What is read after a run must not change with the caller's input, with a parameter or with clipped gradients: an output
  * that lies elsewhere is copied to the arena's end. */
 static void copy_outputs(tl_build *b)
@@ -395,9 +253,9 @@ static void copy_outputs(tl_build *b)
     for (uint32_t i = 0; !b->failed && i < t->n_output; i++) {
         const uint32_t id = t->output[i].id;
         b->output_ref[i] = b->home[id].ref;
-        if (in_arena(b, id)) continue;
+        if (tl_in_arena(b, id)) continue;
         b->output_ref[i] = (tl_ref){ TL_BASE_ARENA, (int64_t)b->plan->arena_bytes };
-        b->plan->arena_bytes += (bytes_of(&t->node[id].shape) + 63) & ~(size_t)63;
+        b->plan->arena_bytes += (tl_bytes_of(&t->node[id].shape) + 63) & ~(size_t)63;
         emit_copy(b, id, b->output_ref[i]);
     }
 }
@@ -517,48 +375,6 @@ static void finish(tl_build *b)
     p->n_param = b->tape->model->n_param;
 }
 
-/* ---- parameters join the model ---------------------------------------------------------------------------------- */
-
-/* All or none: room is made first, so that adding cannot fail half-way. */
-static bool add_parameters(tl_tape *t)
-{
-    tl_model *m = t->model;
-    int64_t elements = m->size, largest = 0;
-    for (uint32_t i = 0; i < t->n_param; i++) {
-        tl_tape_param *p = &t->param[i];
-        if (p->index < 0) p->index = tl_model_find(m, p->path);   /* another tape may have brought it in meanwhile */
-        const int64_t n = tl_shape_size(&p->shape);
-        if (p->index < 0) elements += n;
-        if (p->index < 0 && n > largest) largest = n;
-        if (p->index >= 0 && !tl_shape_equal(&m->param[p->index].shape, &p->shape))
-            return tl_tape_fail(t, p->first, TL_E_SHAPE, "parameter %s has another shape in the model by now", p->path), false;
-    }
-    if (elements == m->size && !largest) {
-        bool any = false;
-        for (uint32_t i = 0; i < t->n_param; i++) any |= t->param[i].index < 0;
-        if (!any) return true;
-    }
-    const uint32_t before = m->n_param;
-    const int64_t before_size = m->size;
-    double *scratch = tl_resize(NULL, 0, ((size_t)largest + 1) * sizeof *scratch);
-    bool ok = scratch && !tl_model_reserve(m, m->n_param + t->n_param, elements);
-    for (uint32_t i = 0; ok && i < t->n_param; i++) {
-        tl_tape_param *p = &t->param[i];
-        if (p->index >= 0) continue;
-        p->index = tl_model_add(m, p->path, &p->shape, p->frozen);
-        if (p->index < 0) ok = false;
-        else tl_init_fill(m, p->path, &p->shape, &p->init,
-                          m->values + (size_t)m->param[p->index].offset * tl_dtype_size(m->dtype), scratch);
-    }
-    if (scratch) tl_resize(scratch, ((size_t)largest + 1) * sizeof *scratch, 0);
-    if (ok) return true;
-    tl_model_truncate(m, before, before_size);
-    for (uint32_t i = 0; i < t->n_param; i++)
-        if (t->param[i].index >= (int)before) t->param[i].index = -1;
-    tl_no_memory(t);
-    return false;
-}
-
 /* ---- compile ------------------------------------------------------------------------------------------------ */
 
 static bool build(tl_build *b)
@@ -568,21 +384,8 @@ static bool build(tl_build *b)
     if (b->failed) return false;
     place_gradients(b);
     refresh_refs(b);
-    uint32_t *last = tl_resize(NULL, 0, b->n * sizeof *last), *block = tl_resize(NULL, 0, b->n * sizeof *block);
-    int64_t *start = tl_resize(NULL, 0, b->n * sizeof *start);
-    if (last && block && start) {
-        memset(last, 0, b->n * sizeof *last);
-        memset(block, 0, b->n * sizeof *block);
-        memset(start, 0, b->n * sizeof *start);
-        assign(b, last, block, start);
-        settle(b, start);
-        copy_outputs(b);
-    } else {
-        b->failed = true;
-    }
-    tl_resize(last, b->n * sizeof *last, 0);
-    tl_resize(block, b->n * sizeof *block, 0);
-    tl_resize(start, b->n * sizeof *start, 0);
+    tl_assign(b);
+    if (!b->failed) copy_outputs(b);
     if (!b->failed) finish(b);
     return !b->failed;
 }
@@ -591,9 +394,8 @@ tl_plan *tl_compile(tl_tape *t)
 {
     if (!t) return tl_report(TL_E_ARGUMENT, "tl_compile: no tape"), NULL;
     if (t->status) return tl_tape_status(t), NULL;
-    const uint32_t params = t->model->n_param;
-    const int64_t size = t->model->size;
-    if (!add_parameters(t)) return tl_tape_status(t), NULL;
+    tl_joined before;
+    if (!tl_join(t, &before)) return tl_tape_status(t), NULL;
     tl_plan *p = tl_resize(NULL, 0, sizeof *p);
     tl_build b = { .tape = t, .plan = p, .n = t->n };
     b.live = tl_resize(NULL, 0, b.n * sizeof *b.live);
@@ -618,9 +420,7 @@ tl_plan *tl_compile(tl_tape *t)
     tl_resize(b.instr_of, b.n * sizeof *b.instr_of, 0);
     if (ok) return p;
     if (!t->status) tl_no_memory(t);
-    tl_model_truncate(t->model, params, size);
-    for (uint32_t i = 0; i < t->n_param; i++)
-        if (t->param[i].index >= (int)params) t->param[i].index = -1;
+    tl_unjoin(t, before);
     tl_plan_free(p);
     return tl_tape_status(t), NULL;
 }

@@ -18,11 +18,11 @@ tl_tensor tl_scope_error(tl_place at, const tl_scope *s)
 
 tl_scope *tl_root(tl_tape *t)
 {
-    return &t->root;
+    return t ? &t->root : NULL;
 }
 
-tl_tape *tl_scope_tape(const tl_scope *s) { return s->tape; }
-const char *tl_scope_path(const tl_scope *s) { return s->path; }
+tl_tape *tl_scope_tape(const tl_scope *s) { return s ? s->tape : NULL; }
+const char *tl_scope_path(const tl_scope *s) { return s ? s->path : ""; }
 bool tl_training(const tl_scope *s) { return s && s->tape->training; }
 
 tl_place_mark tl_enter(tl_place at, tl_scope *s)
@@ -40,11 +40,12 @@ void tl_leave(tl_scope *s, tl_place_mark mark)
     if (s && mark.scope) s->tape->place = mark;
 }
 
-/* Calls that take a scope and record on: the place becomes theirs. */
-static void move_to(tl_place at, tl_scope *s)
+/* What follows without a scope of its own is recorded in s, from now on. */
+static tl_scope *move_to(tl_place at, tl_scope *s)
 {
     s->tape->place.scope = s;
     if (at.line > 0) s->tape->place.caller = at;
+    return s;
 }
 
 void *tl_scope_copy(tl_scope *s, const void *p, size_t n)
@@ -108,7 +109,7 @@ tl_scope *tl_in_at(tl_place at, tl_scope *s, const char *name)
     if (!tl_alive(s)) return s;
     move_to(at, s);
     if (!name_fits(at, s, name)) return s;
-    return new_scope(s, tl_join_path(s->tape, s->path, name), s->visit, s->overlay);
+    return move_to(at, new_scope(s, tl_join_path(s->tape, s->path, name), s->visit, s->overlay));
 }
 
 static const tl_visit *new_visit(tl_scope *s, int kind, int64_t index)
@@ -133,7 +134,7 @@ tl_scope *tl_step_at(tl_place at, tl_scope *s, int64_t i)
     const uint64_t key = tl_mix((uint64_t)(uintptr_t)s->visit, (uint64_t)(uintptr_t)s->path);
     uint64_t *slot = tl_table_put(&s->tape->visits, key, (uint64_t)i, 0);
     if (slot && !*slot) *slot = (uint64_t)(uintptr_t)new_visit(s, TL_VISIT_STEP, i);
-    return new_scope(s, s->path, slot ? (const tl_visit *)(uintptr_t)*slot : NULL, s->overlay);
+    return move_to(at, new_scope(s, s->path, slot ? (const tl_visit *)(uintptr_t)*slot : NULL, s->overlay));
 }
 
 /* A fresh visit, numbered within its parent's, so that random numbers know it apart. */
@@ -147,7 +148,7 @@ tl_scope *tl_again_at(tl_place at, tl_scope *s)
 {
     if (!tl_alive(s)) return s;
     move_to(at, s);
-    return new_scope(s, s->path, fresh_visit(s), s->overlay);
+    return move_to(at, new_scope(s, s->path, fresh_visit(s), s->overlay));
 }
 
 static const tl_tape_param *param_of_node(const tl_tape *t, uint32_t id)
@@ -189,7 +190,7 @@ tl_scope *tl_overlay_at(tl_place at, tl_scope *s, int n, const tl_tensor *params
         o->path[i] = param->path;
         o->tensor[i] = tensors[i];
     }
-    return new_scope(s, s->path, fresh_visit(s), o);
+    return move_to(at, new_scope(s, s->path, fresh_visit(s), o));
 }
 
 /* ---- parameters --------------------------------------------------------------------------------------------- */

@@ -3,41 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/denormals.h"
 #include "graph/tape.h"
-
-#if defined __SSE2__
-# include <xmmintrin.h>
-#endif
-
-/* ---- denormals are flushed inside a run (a saturated RNN is several times slower otherwise) ------------------------- */
-
-#if defined __SSE2__
-static unsigned flush_denormals(void)
-{
-    const unsigned old = _mm_getcsr();
-    _mm_setcsr(old | 0x8040);   /* flush to zero, denormals are zero */
-    return old;
-}
-static void restore_denormals(unsigned old)
-{
-    _mm_setcsr((_mm_getcsr() & 0x3F) | old);   /* keeps the exception flags that the run has raised */
-}
-#elif defined __aarch64__
-static uint64_t flush_denormals(void)
-{
-    uint64_t old;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"(old | (1u << 24)));
-    return old;
-}
-static void restore_denormals(uint64_t old)
-{
-    __asm__ volatile("msr fpcr, %0" : : "r"(old));
-}
-#else
-static int flush_denormals(void) { return 0; }
-static void restore_denormals(int old) { (void)old; }
-#endif
 
 /* ---- making and freeing ----------------------------------------------------------------------------------------- */
 
@@ -248,9 +215,9 @@ tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
     if (status) return status;
     remember(s, p);
     bind(s, p, inputs);
-    const __typeof__(flush_denormals()) mode = flush_denormals();
+    const tl_float_mode mode = tl_flush_denormals();
     status = execute(s, p);
-    restore_denormals(mode);
+    tl_restore_mode(mode);
     if (status) return status;
     s->ran = s->ran_once = true;
     if (s->hold) return TL_OK;

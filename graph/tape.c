@@ -83,6 +83,7 @@ static void free_staged(tl_tape *t)
 
 void tl_tape_reset(tl_tape *t)
 {
+    if (!t) return;
     free_staged(t);
     tl_arena_reset(&t->arena);
     begin(t);
@@ -116,12 +117,13 @@ void tl_tape_free(tl_tape *t)
 
 tl_model *tl_tape_model(const tl_tape *t) { return t->model; }
 int tl_tape_nodes(const tl_tape *t) { return (int)t->n - 1; }
-bool tl_failed(const tl_tape *t) { return t->status != TL_OK; }
-const char *tl_tape_message(const tl_tape *t) { return t->message; }
+bool tl_failed(const tl_tape *t) { return !t || t->status != TL_OK; }
+const char *tl_tape_message(const tl_tape *t) { return t ? t->message : "there is no tape"; }
 bool tl_tape_evaluated(const tl_tape *t) { return t->evaluated; }
 
 tl_status tl_tape_status(const tl_tape *t)
 {
+    if (!t) return tl_report(TL_E_ARGUMENT, "there is no tape");
     return t->status ? tl_report_text(t->status, t->message) : TL_OK;
 }
 

@@ -108,7 +108,8 @@ int tl_shape_print(char *out, size_t n, const tl_shape *s);   /* "[32,64]" */
 tl_status tl_model_reserve(tl_model *m, uint32_t n_param, int64_t elements);   /* so that adding cannot fail */
 void tl_model_truncate(tl_model *m, uint32_t n_param, int64_t size);   /* takes back what was just added */
 int tl_model_add(tl_model *m, const char *name, const tl_shape *shape, bool frozen);   /* its number; -1: memory */
-void tl_init_fill(const tl_model *m, const char *name, const tl_shape *shape, const tl_init *init, void *out,
+/* Writes a parameter's initial values; false if one of them is not finite. scratch: room for as many doubles. */
+bool tl_init_fill(const tl_model *m, const char *name, const tl_shape *shape, const tl_init *init, void *out,
                   double *scratch);
 int tl_model_state_slot(tl_model *m, const char *name, bool in_model);         /* found or made; -1: memory */
 tl_status tl_state_set(tl_state_value *v, const tl_shape *shape, const void *data);   /* allocates if the shape is new */
@@ -275,6 +276,17 @@ typedef struct tl_tap_attr {
     tl_tap_fn see;
     void *data;
 } tl_tap_attr;
+
+/* ---- join.c ------------------------------------------------------------------------------------------------- */
+
+/* The model as it was before a tape's new parameters joined it. */
+typedef struct tl_joined {
+    uint32_t n_param;
+    int64_t size;
+} tl_joined;
+
+bool tl_join(tl_tape *t, tl_joined *before);      /* all or none; false: the tape has failed */
+void tl_unjoin(tl_tape *t, tl_joined before);
 
 /* ---- execute.c ---------------------------------------------------------------------------------------------- */
 

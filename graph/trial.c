@@ -6,10 +6,7 @@
 
 /* ---- numbers ------------------------------------------------------------------------------------------------ */
 
-int64_t tl_trial_size(const tl_trial *t, int vector)
-{
-    return t->value[vector] ? tl_shape_size(&t->shape[vector]) : 0;
-}
+int64_t tl_trial_size(const tl_trial *t, int vector) { return t->value[vector] ? tl_shape_size(&t->shape[vector]) : 0; }
 
 bool tl_trial_real(const tl_trial *t, int k)
 {
@@ -157,7 +154,7 @@ tl_status tl_rig_open(tl_rig *r, const tl_trial *t, tl_dtype dtype, int level)
     if (!r->plan) return tl_tape_status(r->tape);
     r->session = tl_session_new(r->model);
     if (!r->session) return TL_E_MEMORY;
-    tl_session_hold(r->session, true);   /* random ops give the same numbers at every run */
+    tl_session_hold(r->session, true); /* random ops give the same numbers at every run */
     return tl_rig_run(r);
 }
 

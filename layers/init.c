@@ -87,31 +87,75 @@ tl_init tl_he_uniform(void) { return (tl_init){ .fill = fill_he_uniform }; }
 
 /* ---- matrices --------------------------------------------------------------------------------------------------- */
 
-/* n vectors of `size` elements in one array: rows of a wide matrix, columns of a tall one */
-typedef struct vectors {
-    double *v;
-    int64_t n, size, stride, step;   /* between vectors; between elements */
-} vectors;
+/* A tall matrix q [rows, cols], rows >= cols; a wide one is looked at from its other side, where `row` is 1. */
+typedef struct tall {
+    double *q;
+    int64_t rows, cols, row, col;   /* sizes and strides */
+} tall;
 
-static void remove_part(const vectors *m, int64_t k, int64_t along)
+/* Draws a normal vector x into column k from its diagonal down, and turns it into the v of Householder's reflection
+ * H = I - tau v v^T, H x = (beta, 0, ...); v's first element is 1 and is left out. */
+static double draw_reflection(const tall *m, int64_t k, tl_random *random, double *tau)
 {
-    double *x = m->v + k * m->stride, dot = 0;
-    const double *q = m->v + along * m->stride;
-    for (int64_t i = 0; i < m->size; i++) dot += x[i * m->step] * q[i * m->step];
-    for (int64_t i = 0; i < m->size; i++) x[i * m->step] -= dot * q[i * m->step];
+    double *column = m->q + k * m->col, first, square, beta;
+    do {
+        square = 0;
+        first = tl_random_next_normal(random);
+        for (int64_t i = k + 1; i < m->rows; i++) {
+            column[i * m->row] = tl_random_next_normal(random);
+            square += column[i * m->row] * column[i * m->row];
+        }
+        beta = -copysign(sqrt(first * first + square), first);
+    } while (beta == 0);   /* has probability zero */
+    for (int64_t i = k + 1; i < m->rows; i++) column[i * m->row] /= first - beta;
+    *tau = (beta - first) / beta;
+    return beta;
 }
 
-/* Gram and Schmidt's step for vector k, twice, which leaves it orthogonal to rounding (Giraud et al. 2005); the length
- * that was left, which is R's diagonal, and positive: so Q is uniform over all orthogonal matrices (Mezzadri 2007). */
-static double orthonormalise(const vectors *m, int64_t k)
+/* What lies right of column k becomes H times it; it is zero in row k before. Two ways, for two orders in memory. */
+static void reflect_rows(const tall *m, int64_t k, double tau)
 {
-    for (int pass = 0; pass < 2; pass++)
-        for (int64_t j = 0; j < k; j++) remove_part(m, k, j);
-    double *x = m->v + k * m->stride, square = 0;
-    for (int64_t i = 0; i < m->size; i++) square += x[i * m->step] * x[i * m->step];
-    const double length = sqrt(square);
-    for (int64_t i = 0; length > 0 && i < m->size; i++) x[i * m->step] /= length;
-    return length;
+    double *top = m->q + k * m->row;
+    const double *v = m->q + k * m->col;
+    for (int64_t j = k + 1; j < m->cols; j++) top[j] = 0;
+    for (int64_t i = k + 1; i < m->rows; i++) {
+        const double *q = m->q + i * m->row;
+#pragma omp simd
+        for (int64_t j = k + 1; j < m->cols; j++) top[j] += v[i * m->row] * q[j];
+    }
+    for (int64_t i = k + 1; i < m->rows; i++) {
+        double *q = m->q + i * m->row;
+#pragma omp simd
+        for (int64_t j = k + 1; j < m->cols; j++) q[j] -= tau * v[i * m->row] * top[j];
+    }
+    for (int64_t j = k + 1; j < m->cols; j++) top[j] *= -tau;
+}
+
+static void reflect_columns(const tall *m, int64_t k, double tau)
+{
+    const double *v = m->q + k * m->col;
+    for (int64_t j = k + 1; j < m->cols; j++) {
+        double *q = m->q + j * m->col, dot = 0;
+        for (int64_t i = k + 1; i < m->rows; i++) dot += v[i] * q[i];
+        q[k] = -tau * dot;
+#pragma omp simd
+        for (int64_t i = k + 1; i < m->rows; i++) q[i] -= tau * dot * v[i];
+    }
+}
+
+/* Stewart 1980: the Q of a QR of a normal matrix is H_0 H_1 ..., each H made from a fresh normal vector; so Q can be
+ * put together without that matrix, from the last reflection to the first. Column k starts as e_k times the sign of
+ * R's diagonal, without which Q would not be uniform (Mezzadri 2007). */
+static void orthogonal(const tall *m, tl_random *random)
+{
+    for (int64_t k = m->cols - 1; k >= 0; k--) {
+        double tau, *column = m->q + k * m->col;
+        const double sign = draw_reflection(m, k, random, &tau) < 0 ? -1 : 1;
+        if (m->row == 1) reflect_columns(m, k, tau);
+        else reflect_rows(m, k, tau);
+        for (int64_t i = k + 1; i < m->rows; i++) column[i * m->row] *= -tau * sign;
+        column[k * m->row] = sign * (1 - tau);
+    }
 }
 
 static void fill_orthogonal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
@@ -119,13 +163,8 @@ static void fill_orthogonal(const tl_init *self, const tl_shape *shape, double *
     const int64_t n = tl_shape_size(shape), cols = shape->rank ? shape->dim[shape->rank - 1] : 1;
     if (!n) return;
     const int64_t rows = n / cols;
-    const bool wide = rows <= cols;
-    const vectors m = wide ? (vectors){ out, rows, cols, cols, 1 } : (vectors){ out, cols, rows, 1, cols };
-    const tl_init normal = tl_normal(0, 1);
-    fill_normal(&normal, shape, out, random);
-    for (int64_t k = 0; k < m.n; k++)
-        while (!(orthonormalise(&m, k) > 0))   /* in the others' span, which has probability zero: draw it again */
-            for (int64_t i = 0; i < m.size; i++) out[k * m.stride + i * m.step] = tl_random_next_normal(random);
+    const tall m = rows >= cols ? (tall){ out, rows, cols, cols, 1 } : (tall){ out, cols, rows, 1, cols };
+    orthogonal(&m, random);
     for (int64_t i = 0; i < n; i++) out[i] *= self->a;
 }
 

@@ -1,4 +1,5 @@
-/* ops/argmax.c - y = i32 index of the largest along an axis, which is dropped; the first of ties; a NaN is the largest. */
+/* ops/argmax.c - y = i32 index of the largest along an axis, which is dropped; the first of ties; a NaN is the
+ * largest. */
 #include "ops/define.h"
 
 typedef struct argmax_attr {
@@ -52,7 +53,8 @@ static bool argmax_shape(tl_shape_rule *r)
 TL_OP(argmax, .min_in = 1, .max_in = 1, .attr_size = sizeof(argmax_attr), .shape = argmax_shape, .no_gradient = true,
       TL_CASES({ 1, { TL_CASE_SHAPE(5) }, AXIS(0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, AXIS(1) },
                { 1, { TL_CASE_SHAPE(2, 3) }, AXIS(1) }, { 1, { TL_CASE_SHAPE(0, 3) }, AXIS(1) },
-               { 1, { TL_CASE_SHAPE(0, 3) }, AXIS(0), .rejects = true }, { 1, { TL_CASE_SCALAR }, AXIS(0), .rejects = true },
+               { 1, { TL_CASE_SHAPE(0, 3) }, AXIS(0), .rejects = true },
+               { 1, { TL_CASE_SCALAR }, AXIS(0), .rejects = true },
                { 1, { TL_CASE_IDS(3) }, AXIS(0), .ids = 3, .rejects = true }));
 
 tl_tensor tl_argmax_at(tl_place at, tl_tensor x, int axis)

@@ -40,7 +40,8 @@ TL_OP(broadcast_to, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .takes_i32 
       .attr_size = sizeof(tl_reshape_attr), .shape = broadcast_shape, .vjp = broadcast_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(3) }, SHAPE(2, 3) }, { 1, { TL_CASE_SHAPE(2, 1, 4) }, SHAPE(2, 3, 4) },
                { 1, { TL_CASE_SHAPE(2, 1) }, SHAPE(5, 2, 3) }, { 1, { TL_CASE_SCALAR }, SHAPE(2, 2) },
-               { 1, { TL_CASE_SHAPE(1, 3) }, SHAPE(0, 3) }, { 1, { TL_CASE_SHAPE(0, 1) }, SHAPE(0, 3) }, { 1, { TL_CASE_IDS(2, 1) }, SHAPE(2, 3), .ids = 9 },
+               { 1, { TL_CASE_SHAPE(1, 3) }, SHAPE(0, 3) }, { 1, { TL_CASE_SHAPE(0, 1) }, SHAPE(0, 3) },
+               { 1, { TL_CASE_IDS(2, 1) }, SHAPE(2, 3), .ids = 9 },
                { 1, { TL_CASE_SHAPE(2) }, SHAPE(3), .rejects = true },
                { 1, { TL_CASE_SHAPE(2, 3) }, SHAPE(3), .rejects = true }));
 

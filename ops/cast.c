@@ -1,5 +1,5 @@
-/* ops/cast.c - y = x in another type;  dx = g in x's type, between float types. To i32: towards zero, and TL_E_INDEX at run
- * time for what i32 cannot hold. */
+/* ops/cast.c - y = x in another type;  dx = g in x's type, between float types. To i32: towards zero, and TL_E_INDEX
+ * at run time for what i32 cannot hold. */
 #include "ops/define.h"
 
 typedef struct cast_attr {

@@ -1,5 +1,5 @@
-/* ops/compare.c - y = 1 where a ? b holds, else 0, in the tape's float type; a and b both float or both i32. IEEE: with a
- * NaN only not_equal holds. The derivative is declared 0. */
+/* ops/compare.c - y = 1 where a ? b holds, else 0, in the tape's float type; a and b both float or both i32. IEEE:
+ * with a NaN only not_equal holds. The derivative is declared 0. */
 #include "ops/define.h"
 #ifdef TL_REAL
 

@@ -107,7 +107,8 @@ tl_tensor tl_tanh_grad(tl_tensor t, tl_tensor g);
 tl_tensor tl_sigmoid_grad(tl_tensor s, tl_tensor g);
 tl_tensor tl_unpick(tl_tensor g, tl_tensor ids, int64_t depth);
 
-/* Is operand k of a float type (of i32)? Refuses it if not. The engine itself checks elementwise, row-wise and matrix ops. */
+/* Is operand k of a float type (of i32)? Refuses it if not. The engine itself checks elementwise, row-wise and
+ * matrix ops. */
 static inline bool tl_needs_float(tl_shape_rule *r, int k)
 {
     return r->in[k].dtype != TL_I32 || tl_refuse(r, TL_E_DTYPE, "operand %d is i32 and should be real numbers", k);
@@ -117,8 +118,8 @@ static inline bool tl_needs_ids(tl_shape_rule *r, int k)
     return r->in[k].dtype == TL_I32 || tl_refuse(r, TL_E_DTYPE, "operand %d should be ids (i32)", k);
 }
 
-/* An axis as users count it, negative ones from the end, as 0..rank-1; left alone, for a shape rule to refuse, where there
- * is no such axis. */
+/* An axis as users count it, negative ones from the end, as 0..rank-1; left alone, for a shape rule to refuse, where
+ * there is no such axis. */
 static inline int64_t tl_axis(int64_t axis, int64_t rank) { return axis < 0 && axis >= -rank ? axis + rank : axis; }
 
 static inline bool tl_axis_fits(tl_shape_rule *r, int64_t axis)

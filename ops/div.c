@@ -17,6 +17,7 @@ TL_BINARY(div, div_vjp,
                    { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) }, .lo = 0.5, .hi = 2 },
                    { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) }, .lo = -2, .hi = -0.5 },
                    { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) }, .lo = 0.5, .hi = 2 },
-                   { 2, { TL_CASE_SHAPE(0), TL_CASE_SHAPE(1) } }, { 2, { TL_CASE_SHAPE(4), TL_CASE_SHAPE(5) }, .rejects = true }))
+                   { 2, { TL_CASE_SHAPE(0), TL_CASE_SHAPE(1) } },
+                   { 2, { TL_CASE_SHAPE(4), TL_CASE_SHAPE(5) }, .rejects = true }))
 
 #endif

@@ -45,7 +45,8 @@ static bool iota_shape(tl_shape_rule *r)
 
 TL_OP(fill, .cls = TL_LEAF, .role = TL_ROLE_FILL, .attr_size = sizeof(tl_fill_attr), .shape = fill_shape,
       .no_gradient = true,
-      TL_CASES({ 0, .attr = &(const tl_fill_attr){ 3, 2, { 2, 3 } } }, { 0, .attr = &(const tl_fill_attr){ 0.1, 0, { 0 } } },
+      TL_CASES({ 0, .attr = &(const tl_fill_attr){ 3, 2, { 2, 3 } } },
+               { 0, .attr = &(const tl_fill_attr){ 0.1, 0, { 0 } } },
                { 0, .attr = &(const tl_fill_attr){ 1, 1, { 0 } } }));
 
 TL_OP(iota, .cls = TL_LEAF, .attr_size = sizeof(iota_attr), .shape = iota_shape, .no_gradient = true,

@@ -78,10 +78,12 @@ static tl_tensor scatter_add_vjp(const tl_vjp *v, int i)
 
 TL_OP(gather, .min_in = 2, .max_in = 2, .cls = TL_GATHER, .role = TL_ROLE_GATHER, .takes_i32 = true,
       .shape = gather_shape, .vjp = gather_vjp,
-      TL_CASES({ 2, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(5) }, .ids = 4 }, { 2, { TL_CASE_SHAPE(4), TL_CASE_IDS(2, 3) }, .ids = 4 },
+      TL_CASES({ 2, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(5) }, .ids = 4 },
+               { 2, { TL_CASE_SHAPE(4), TL_CASE_IDS(2, 3) }, .ids = 4 },
                { 2, { TL_CASE_SHAPE(4, 2, 3), TL_CASE_IDS(2, 2) }, .ids = 4 },
                { 2, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(0) }, .ids = 4 },
-               { 2, { TL_CASE_SHAPE(4, 3), { .dtype = TL_I32 } }, .ids = 4 }, { 2, { TL_CASE_IDS(4), TL_CASE_IDS(3) }, .ids = 4 },
+               { 2, { TL_CASE_SHAPE(4, 3), { .dtype = TL_I32 } }, .ids = 4 },
+               { 2, { TL_CASE_IDS(4), TL_CASE_IDS(3) }, .ids = 4 },
                { 2, { TL_CASE_SHAPE(4, 3), TL_CASE_SHAPE(2) }, .rejects = true },
                { 2, { TL_CASE_SCALAR, TL_CASE_IDS(2) }, .ids = 1, .rejects = true }));
 

@@ -9,7 +9,8 @@
 
 KERNEL(matmul)
 {
-    batch_product s = batch_of(r);
+    batch_product s;
+    batch_begin(&s, r);
     if (!s.one.m || !s.one.n) return TL_OK;
     for (; s.left > 0; batch_next(&s)) batch_run(&s);
     return TL_OK;
@@ -115,25 +116,5 @@ tl_tensor tl_gemm_at(tl_place at, tl_tensor c, tl_tensor a, tl_tensor b, bool tr
                        &(tl_product_attr){ transpose_a, transpose_b });
 }
 tl_tensor(tl_gemm)(tl_tensor c, tl_tensor a, tl_tensor b, bool ta, bool tb) { return tl_gemm_at(TL_NOWHERE, c, a, b, ta, tb); }
-
-/* Without axis `axis` (0..rank-1), which is of size 1. */
-static tl_tensor drop_axis(tl_place at, tl_tensor x, int axis)
-{
-    tl_shape s = tl_shape_of(x);
-    for (int i = axis; i + 1 < s.rank; i++) s.dim[i] = s.dim[i + 1];
-    return tl_reshape_at(at, x, s.rank - 1, s.dim);
-}
-
-tl_tensor tl_matmul_at(tl_place at, tl_tensor a, tl_tensor b)
-{
-    const bool row = tl_rank(a) == 1, column = tl_rank(b) == 1;
-    if (row) a = tl_reshape_at(at, a, TL_DIMS(1, tl_size(a)));
-    if (column) b = tl_reshape_at(at, b, TL_DIMS(tl_size(b), 1));
-    tl_tensor y = tl_gemm_at(at, TL_NONE, a, b, false, false);
-    if (column && tl_rank(y) >= 2) y = drop_axis(at, y, tl_rank(y) - 1);
-    if (row && tl_rank(y) >= 1) y = drop_axis(at, y, tl_rank(y) - (column ? 1 : 2));
-    return y;
-}
-tl_tensor(tl_matmul)(tl_tensor a, tl_tensor b) { return tl_matmul_at(TL_NOWHERE, a, b); }
 
 #endif

@@ -63,7 +63,8 @@ static tl_tensor max_range(tl_place at, tl_tensor x, int64_t begin, int64_t end,
     return tl_apply_at(at, &tl_op_max, &x, 1, &(tl_sum_attr){ begin, end, keep });
 }
 
-/* One op whatever the axes, so that ties share evenly: they are brought to the end first if they do not lie together. */
+/* One op whatever the axes, so that ties share evenly: they are brought to the end first if they do not lie
+ * together. */
 static tl_tensor max_axes(tl_place at, tl_tensor x, int n, const int *axes, bool keep)
 {
     const tl_shape s = tl_shape_of(x);

@@ -88,7 +88,8 @@ TL_OP(one_hot, .min_in = 1, .max_in = 1, .cls = TL_GATHER, .role = TL_ROLE_ONE_H
       .attr_size = sizeof(tl_depth_attr), .shape = one_hot_shape,
       TL_CASES({ 1, { TL_CASE_IDS(5) }, DEPTH(3), .ids = 3 }, { 1, { TL_CASE_IDS(2, 3) }, DEPTH(4), .ids = 4 },
                { 1, { TL_CASE_IDS(0) }, DEPTH(4), .ids = 4 }, { 1, { { .dtype = TL_I32 } }, DEPTH(2), .ids = 2 },
-               { 1, { TL_CASE_SHAPE(2) }, DEPTH(2), .rejects = true }, { 1, { TL_CASE_IDS(2) }, DEPTH(-1), .ids = 2, .rejects = true }));
+               { 1, { TL_CASE_SHAPE(2) }, DEPTH(2), .rejects = true },
+               { 1, { TL_CASE_IDS(2) }, DEPTH(-1), .ids = 2, .rejects = true }));
 
 tl_tensor tl_pick_at(tl_place at, tl_tensor x, tl_tensor ids)
 {

@@ -1,9 +1,10 @@
 /* ops/random.c - uniform: in [0, 1), multiples of 2^-24;   normal: mean 0, variance 1 (Box-Muller);   bernoulli: 1 with
  * probability p, else 0.
  *
- * Element [i, ..., j] is word j mod 4 of the Philox block with counter {j / 4, row (64 bits), low half of run}, where row is
- * a hash of the leading indices; the key mixes the op's own key, the model's seed and the high half of run. So an element
- * depends on its own indices alone, not on T, B or the type. args->first_row is added to the batch index. */
+ * Element [i, ..., j] is word j mod 4 of the Philox block with counter {j / 4, row (64 bits), low half of run},
+ * where row is a hash of the leading indices; the key mixes the op's own key, the model's seed and the high half of
+ * run. So an element depends on its own indices alone, not on T, B or the type. args->first_row is added to the
+ * batch index. */
 #include "ops/define.h"
 
 #include "ops/kernels/philox.h"
@@ -108,18 +109,14 @@ static tl_tensor record(tl_place at, tl_scope *s, const struct tl_op *op, int ra
     return tl_apply_leaf_at(at, s, op, &a);
 }
 
-tl_tensor tl_random_uniform_at(tl_place at, tl_scope *s, int rank, const int64_t *dim)
-{
-    return record(at, s, &tl_op_random_uniform, rank, dim, 0);
-}
-tl_tensor tl_random_normal_at(tl_place at, tl_scope *s, int rank, const int64_t *dim)
-{
-    return record(at, s, &tl_op_random_normal, rank, dim, 0);
-}
-tl_tensor tl_random_bernoulli_at(tl_place at, tl_scope *s, int rank, const int64_t *dim, double p)
-{
-    return record(at, s, &tl_op_random_bernoulli, rank, dim, p);
-}
+#define RANDOM_CALL(op, value, ...)                                                                                   \
+    tl_tensor tl_##op##_at(tl_place at, tl_scope *s, int rank, const int64_t *dim __VA_ARGS__)                         \
+    {                                                                                                                 \
+        return record(at, s, &tl_op_##op, rank, dim, value);                                                           \
+    }
+RANDOM_CALL(random_uniform, 0)
+RANDOM_CALL(random_normal, 0)
+RANDOM_CALL(random_bernoulli, p, , double p)
 tl_tensor(tl_random_uniform)(tl_scope *s, int rank, const int64_t *dim)
 {
     return tl_random_uniform_at(TL_NOWHERE, s, rank, dim);

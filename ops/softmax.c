@@ -1,5 +1,6 @@
 /* ops/softmax.c - over the last axis, m = max x:
- *     softmax      y_i = e^(x_i - m) / sum_j e^(x_j - m),    dx = y (g - sum(g y));  a row that is -inf throughout gives 0
+ *     softmax      y_i = e^(x_i - m) / sum_j e^(x_j - m),    dx = y (g - sum(g y));  a row that is -inf throughout
+ * gives 0
  *     log_softmax  y_i = x_i - m - ln sum_j e^(x_j - m),     dx = g - e^y sum(g);    such a row stays -inf */
 #include "ops/define.h"
 #ifdef TL_REAL

@@ -1,14 +1,15 @@
 /* ops/sum.c - y = C0 + sum of x over axes begin..end-1;  dx = g, spread over them;  dC0 = g.
  *
- * Over leading axes rows are added to C0 (or 0) one after the other, so a sum may be cut into parts that carry C0 on. Over
- * axes up to the last, 16 lanes (index mod 16) are added up and joined in a fixed tree, then C0 is added: the same bits on
- * every machine and for both types. */
+ * Over leading axes rows are added to C0 (or 0) one after the other, so a sum may be cut into parts that carry C0
+ * on. Over axes up to the last, 16 lanes (index mod 16) are added up and joined in a fixed tree, then C0 is added:
+ * the same bits on every machine and for both types. */
 #include "ops/define.h"
 #ifdef TL_REAL
 
 #include "ops/kernels/lanes.h"
 
-/* y [outer, inner] = C0 + x [outer, n, inner], row by row; four at a time, so that y is not read and written for each */
+/* y [outer, inner] = C0 + x [outer, n, inner], row by row; four at a time, so that y is not read and written for
+ * each */
 static void sum_rows(const real *x, real *y, int64_t outer, int64_t n, int64_t inner)
 {
     for (int64_t o = 0; o < outer; o++, y += inner) {
@@ -70,8 +71,10 @@ static tl_tensor sum_vjp(const tl_vjp *v, int i)
 TL_OP(sum, .min_in = 1, .max_in = 2, .optional = 2, .cls = TL_REDUCE, .role = TL_ROLE_SUM, .shape = sum_shape,
       .attr_size = sizeof(tl_sum_attr), .vjp = sum_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(5) }, SUM_ATTR(0, 1, 0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, SUM_ATTR(0, 1, 0) },
-               { 1, { TL_CASE_SHAPE(2, 3, 4) }, SUM_ATTR(1, 2, 1) }, { 1, { TL_CASE_SHAPE(2, 3, 40) }, SUM_ATTR(2, 3, 1) },
-               { 1, { TL_CASE_SHAPE(2, 3, 7) }, SUM_ATTR(0, 3, 0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, SUM_ATTR(1, 3, 0) },
+               { 1, { TL_CASE_SHAPE(2, 3, 4) }, SUM_ATTR(1, 2, 1) },
+               { 1, { TL_CASE_SHAPE(2, 3, 40) }, SUM_ATTR(2, 3, 1) },
+               { 1, { TL_CASE_SHAPE(2, 3, 7) }, SUM_ATTR(0, 3, 0) },
+               { 1, { TL_CASE_SHAPE(2, 3, 4) }, SUM_ATTR(1, 3, 0) },
                { 2, { TL_CASE_SHAPE(3, 4), TL_CASE_SHAPE(4) }, SUM_ATTR(0, 1, 0) },
                { 2, { TL_CASE_SHAPE(3, 4), TL_CASE_SHAPE(3, 1) }, SUM_ATTR(1, 2, 1) },
                { 1, { TL_CASE_SHAPE(0, 3) }, SUM_ATTR(0, 1, 0) }, { 1, { TL_CASE_SHAPE(3, 0) }, SUM_ATTR(1, 2, 0) },
@@ -111,7 +114,8 @@ tl_tensor tl_sum_keep_at(tl_place at, tl_tensor x, int n, const int *axes) { ret
 tl_tensor(tl_sum)(tl_tensor x, int n, const int *axes) { return tl_sum_at(TL_NOWHERE, x, n, axes); }
 tl_tensor(tl_sum_keep)(tl_tensor x, int n, const int *axes) { return tl_sum_keep_at(TL_NOWHERE, x, n, axes); }
 
-/* Axes that g has in front are summed away; axes where `like` has 1 are summed to 1. A sum, if any, is the newest node. */
+/* Axes that g has in front are summed away; axes where `like` has 1 are summed to 1. A sum, if any, is the newest
+ * node. */
 tl_tensor tl_unbroadcast(tl_tensor g, tl_tensor like)
 {
     const tl_shape want = tl_shape_of(like);

@@ -23,13 +23,14 @@ static tl_status find(const char *who, tl_session *session, gradients *out)
 /* ---- by value ----------------------------------------------------------------------------------------------- */
 
 /* Written so that a NaN, which compares false, stays. */
-#define CLAMP(REAL)                                                                                                   \
-    static void clamp_##REAL(REAL *g, int64_t begin, int64_t end, REAL limit)                                         \
-    {                                                                                                                 \
-        _Pragma("omp simd") for (int64_t i = begin; i < end; i++) {                                                   \
-            const REAL low = g[i] < -limit ? -limit : g[i];                                                           \
-            g[i] = low > limit ? limit : low;                                                                         \
-        }                                                                                                             \
+#define CLAMP(REAL)                                                                                                    \
+    static void clamp_##REAL(REAL *g, int64_t begin, int64_t end, REAL limit)                                          \
+    {                                                                                                                  \
+        _Pragma("omp simd") for (int64_t i = begin; i < end; i++)                                                      \
+        {                                                                                                              \
+            const REAL low = g[i] < -limit ? -limit : g[i];                                                            \
+            g[i] = low > limit ? limit : low;                                                                          \
+        }                                                                                                              \
     }
 CLAMP(float)
 CLAMP(double)
@@ -52,17 +53,17 @@ tl_status tl_clip_value(tl_session *session, double limit)
  * matter, and the loop over lanes is vectors of any width. */
 enum { LANES = 16 };
 
-#define SQUARES(REAL)                                                                                                 \
-    static void squares_##REAL(double *restrict lane, const REAL *restrict g, int64_t i, int64_t end)                 \
-    {                                                                                                                 \
-        for (; i < end && i % LANES; i++) lane[i % LANES] += (double)g[i] * (double)g[i];                             \
-        for (; i + LANES <= end; i += LANES)                                                                          \
-            for (int l = 0; l < LANES; l++) lane[l] += (double)g[i + l] * (double)g[i + l];                           \
-        for (; i < end; i++) lane[i % LANES] += (double)g[i] * (double)g[i];                                          \
-    }                                                                                                                 \
-    static void scale_##REAL(REAL *g, int64_t i, int64_t end, REAL factor)                                            \
-    {                                                                                                                 \
-        _Pragma("omp simd") for (int64_t k = i; k < end; k++) g[k] *= factor;                                         \
+#define SQUARES(REAL)                                                                                                  \
+    static void squares_##REAL(double *restrict lane, const REAL *restrict g, int64_t i, int64_t end)                  \
+    {                                                                                                                  \
+        for (; i < end && i % LANES; i++) lane[i % LANES] += (double)g[i] * (double)g[i];                              \
+        for (; i + LANES <= end; i += LANES)                                                                           \
+            for (int l = 0; l < LANES; l++) lane[l] += (double)g[i + l] * (double)g[i + l];                            \
+        for (; i < end; i++) lane[i % LANES] += (double)g[i] * (double)g[i];                                           \
+    }                                                                                                                  \
+    static void scale_##REAL(REAL *g, int64_t i, int64_t end, REAL factor)                                             \
+    {                                                                                                                  \
+        _Pragma("omp simd") for (int64_t k = i; k < end; k++) g[k] *= factor;                                          \
     }
 SQUARES(float)
 SQUARES(double)
@@ -87,8 +88,7 @@ tl_status tl_clip_global_norm(tl_session *session, double max, double *norm_out)
     if (status) return status;
     const double norm = norm_of(&a);
     if (norm_out) *norm_out = norm;
-    if (!isfinite(norm))
-        return tl_report(TL_E_NONFINITE, "the norm of the gradients is %g; nothing was scaled", norm);
+    if (!isfinite(norm)) return tl_report(TL_E_NONFINITE, "the norm of the gradients is %g; nothing was scaled", norm);
     for (int k = 0; norm > max && k < a.n; k++) {
         if (a.f64) scale_double(a.g, a.range[k].begin, a.range[k].end, max / norm);
         else scale_float(a.g, a.range[k].begin, a.range[k].end, (float)(max / norm));

@@ -19,31 +19,31 @@ typedef enum tl_rule { TL_SGD = 1, TL_RMSPROP, TL_ADAM } tl_rule;
 typedef struct tl_optimizer_desc {
     size_t size;
     tl_rule rule;
-    double lr;          /* learning rate */
-    double momentum;    /* in [0, 1) */
-    double rho;         /* in [0, 1) */
-    double beta1;       /* in [0, 1) */
-    double beta2;       /* in [0, 1) */
-    double epsilon;     /* at least 0 */
-    bool nesterov;      /* needs momentum */
+    double lr;       /* learning rate */
+    double momentum; /* in [0, 1) */
+    double rho;      /* in [0, 1) */
+    double beta1;    /* in [0, 1) */
+    double beta2;    /* in [0, 1) */
+    double epsilon;  /* at least 0 */
+    bool nesterov;   /* needs momentum */
 } tl_optimizer_desc;
 
 #ifndef __cplusplus
-# define TL_OPTIMIZER_(r, ...) ((tl_optimizer_desc){ .size = sizeof(tl_optimizer_desc), .rule = (r), __VA_ARGS__ })
+#define TL_OPTIMIZER_(r, ...) ((tl_optimizer_desc){ .size = sizeof(tl_optimizer_desc), .rule = (r), __VA_ARGS__ })
 
 /* Options .lr (0.01), .momentum (0), .nesterov.
  *     m = momentum m - lr g;  w += m          with .nesterov:  w += momentum m - lr g */
-# define tl_sgd(...) TL_OPTIMIZER_(TL_SGD, __VA_ARGS__)
+#define tl_sgd(...) TL_OPTIMIZER_(TL_SGD, __VA_ARGS__)
 
 /* Options .lr (0.001), .rho (0.9), .epsilon (1e-7), .momentum (0).
  *     v = rho v + (1 - rho) g g;  d = lr g / sqrt(v + epsilon);  w -= d
  *     with .momentum:  m = momentum m + d;  w -= m */
-# define tl_rmsprop(...) TL_OPTIMIZER_(TL_RMSPROP, __VA_ARGS__)
+#define tl_rmsprop(...) TL_OPTIMIZER_(TL_RMSPROP, __VA_ARGS__)
 
 /* Options .lr (0.001), .beta1 (0.9), .beta2 (0.999), .epsilon (1e-7).
  *     m += (1 - beta1) (g - m);  v += (1 - beta2) (g g - v);
  *     a = lr sqrt(1 - beta2^t) / (1 - beta1^t);  w -= a m / (sqrt(v) + epsilon) */
-# define tl_adam(...) TL_OPTIMIZER_(TL_ADAM, __VA_ARGS__)
+#define tl_adam(...) TL_OPTIMIZER_(TL_ADAM, __VA_ARGS__)
 #endif
 
 /* The description of a rule with every default filled in: a start for C++, and for printing. All zero for no rule. */
@@ -55,7 +55,7 @@ typedef struct tl_optimizer tl_optimizer;
 /* NULL on failure (tl_message() says why): an option out of its range, or one that the rule does not have. Free with
  * tl_optimizer_free(), before the model. */
 TL_API tl_optimizer *tl_optimizer_new(tl_model *model, tl_optimizer_desc desc);
-TL_API void tl_optimizer_free(tl_optimizer *optimizer);   /* NULL is harmless */
+TL_API void tl_optimizer_free(tl_optimizer *optimizer); /* NULL is harmless */
 
 /* One update of the parameters from the gradients of the session's last run. Parameters that are frozen, or that the
  * loss of that run does not reach, stay untouched, and so do their moments. Allocates only when the model has grown.
@@ -63,9 +63,9 @@ TL_API void tl_optimizer_free(tl_optimizer *optimizer);   /* NULL is harmless */
 TL_API tl_status tl_optimizer_step(tl_optimizer *optimizer, tl_session *session);
 
 TL_API double tl_optimizer_lr(const tl_optimizer *optimizer);
-TL_API tl_status tl_optimizer_set_lr(tl_optimizer *optimizer, double lr);      /* TL_E_ARGUMENT: negative, not finite */
-TL_API uint64_t tl_optimizer_steps(const tl_optimizer *optimizer);             /* updates made so far */
-TL_API tl_optimizer_desc tl_optimizer_options(const tl_optimizer *optimizer);  /* those in effect */
+TL_API tl_status tl_optimizer_set_lr(tl_optimizer *optimizer, double lr);     /* TL_E_ARGUMENT: negative, not finite */
+TL_API uint64_t tl_optimizer_steps(const tl_optimizer *optimizer);            /* updates made so far */
+TL_API tl_optimizer_desc tl_optimizer_options(const tl_optimizer *optimizer); /* those in effect */
 
 /* ---- clipping: acts on the gradients of the session's last run, between tl_run() and tl_optimizer_step() -------- */
 

@@ -32,23 +32,24 @@ typedef struct update {
 #undef REAL_SQRT
 #undef RULE
 
-enum { SLOTS = 2 };   /* moments of an element, at most */
+enum { SLOTS = 2 }; /* moments of an element, at most */
 
 typedef struct rule {
-    const char *name;
     int slots;
     void (*f32)(const update *u);
     void (*f64)(const update *u);
 } rule;
 
-#define RULE(name, slots) { #name, slots, name##_f32, name##_f64 }
 static const rule plain[] = {
-    [TL_SGD] = RULE(sgd, 0), [TL_RMSPROP] = RULE(rmsprop, 1), [TL_ADAM] = RULE(adam, 2),
+    [TL_SGD] = { 0, sgd_f32, sgd_f64 },
+    [TL_RMSPROP] = { 1, rmsprop_f32, rmsprop_f64 },
+    [TL_ADAM] = { 2, adam_f32, adam_f64 },
 };
 static const rule with_momentum[] = {
-    [TL_SGD] = RULE(sgd_momentum, 1), [TL_RMSPROP] = RULE(rmsprop_momentum, 2),
+    [TL_SGD] = { 1, sgd_momentum_f32, sgd_momentum_f64 },
+    [TL_RMSPROP] = { 2, rmsprop_momentum_f32, rmsprop_momentum_f64 },
 };
-static const rule sgd_nesterov = RULE(sgd_nesterov, 1);
+static const rule nesterov = { 1, sgd_nesterov_f32, sgd_nesterov_f64 };
 
 /* ---- descriptions ------------------------------------------------------------------------------------------- */
 
@@ -59,10 +60,13 @@ typedef struct option {
     double below;
 } option;
 
-#define OPTION(field, below) { "." #field, offsetof(tl_optimizer_desc, field), below }
 static const option options[] = {
-    OPTION(lr, INFINITY), OPTION(momentum, 1), OPTION(rho, 1), OPTION(beta1, 1), OPTION(beta2, 1),
-    OPTION(epsilon, INFINITY),
+    { ".lr", offsetof(tl_optimizer_desc, lr), INFINITY },
+    { ".momentum", offsetof(tl_optimizer_desc, momentum), 1 },
+    { ".rho", offsetof(tl_optimizer_desc, rho), 1 },
+    { ".beta1", offsetof(tl_optimizer_desc, beta1), 1 },
+    { ".beta2", offsetof(tl_optimizer_desc, beta2), 1 },
+    { ".epsilon", offsetof(tl_optimizer_desc, epsilon), INFINITY },
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -76,15 +80,9 @@ static const struct {
     [TL_ADAM] = { "tl_adam", { 0.001, NAN, NAN, 0.9, 0.999, 1e-7 } },
 };
 
-static double *number(tl_optimizer_desc *d, const option *o)
-{
-    return (double *)(void *)((char *)d + o->offset);
-}
+static double *number(tl_optimizer_desc *d, const option *o) { return (double *)(void *)((char *)d + o->offset); }
 
-static bool known(tl_rule r)
-{
-    return r >= TL_SGD && r <= TL_ADAM;
-}
+static bool known(tl_rule r) { return r >= TL_SGD && r <= TL_ADAM; }
 
 tl_optimizer_desc tl_optimizer_defaults(tl_rule r)
 {
@@ -129,8 +127,8 @@ struct tl_optimizer {
     tl_model *model;
     tl_optimizer_desc desc;
     const rule *rule;
-    char *moment[SLOTS];   /* at the model's offsets */
-    int64_t size;          /* elements of each */
+    char *moment[SLOTS]; /* at the model's offsets */
+    int64_t size;        /* elements of each */
     uint64_t steps;
 };
 
@@ -152,7 +150,7 @@ tl_optimizer *tl_optimizer_new(tl_model *model, tl_optimizer_desc desc)
         return NULL;
     }
     *o = (tl_optimizer){ .model = model, .desc = desc };
-    o->rule = desc.nesterov ? &sgd_nesterov : desc.momentum > 0 ? &with_momentum[desc.rule] : &plain[desc.rule];
+    o->rule = desc.nesterov ? &nesterov : desc.momentum > 0 ? &with_momentum[desc.rule] : &plain[desc.rule];
     return o;
 }
 
@@ -168,7 +166,8 @@ static tl_status grow(tl_optimizer *o)
 {
     const int64_t size = tl_model_size(o->model);
     if (size <= o->size) return TL_OK;
-    const size_t old = (size_t)o->size * element(o), new = (size_t)size * element(o);
+    const size_t old = (size_t)o->size * element(o);
+    const size_t new = (size_t)size *element(o);
     char *moment[SLOTS] = { 0 };
     for (int k = 0; k < o->rule->slots; k++) {
         moment[k] = tl_resize(NULL, 0, new);
@@ -203,9 +202,13 @@ static void apply(const tl_optimizer *o, const char *gradients, int64_t begin, i
 {
     const size_t e = element(o), at = (size_t)begin * e;
     const update u = {
-        .o = &o->desc, .step = o->steps, .n = end - begin,
-        .w = (char *)tl_model_values(o->model) + at, .g = gradients + at,
-        .m = o->moment[0] ? o->moment[0] + at : NULL, .v = o->moment[1] ? o->moment[1] + at : NULL,
+        .o = &o->desc,
+        .step = o->steps,
+        .n = end - begin,
+        .w = (char *)tl_model_values(o->model) + at,
+        .g = gradients + at,
+        .m = o->moment[0] ? o->moment[0] + at : NULL,
+        .v = o->moment[1] ? o->moment[1] + at : NULL,
     };
     if (e == sizeof(double)) o->rule->f64(&u);
     else o->rule->f32(&u);
@@ -241,10 +244,7 @@ tl_status tl_optimizer_step(tl_optimizer *o, tl_session *session)
 
 /* ---- looking and setting ------------------------------------------------------------------------------------ */
 
-double tl_optimizer_lr(const tl_optimizer *o)
-{
-    return o->desc.lr;
-}
+double tl_optimizer_lr(const tl_optimizer *o) { return o->desc.lr; }
 
 tl_status tl_optimizer_set_lr(tl_optimizer *o, double lr)
 {
@@ -254,12 +254,6 @@ tl_status tl_optimizer_set_lr(tl_optimizer *o, double lr)
     return TL_OK;
 }
 
-uint64_t tl_optimizer_steps(const tl_optimizer *o)
-{
-    return o->steps;
-}
+uint64_t tl_optimizer_steps(const tl_optimizer *o) { return o->steps; }
 
-tl_optimizer_desc tl_optimizer_options(const tl_optimizer *o)
-{
-    return o->desc;
-}
+tl_optimizer_desc tl_optimizer_options(const tl_optimizer *o) { return o->desc; }

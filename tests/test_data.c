@@ -12,10 +12,10 @@
 
 #include "data/internal.h"
 
-#define EQUAL(got, want)                                                                                              \
-    do {                                                                                                              \
-        const long long got_ = (got), want_ = (want);                                                                 \
-        cr_assert(got_ == want_, "%s is %lld, not %lld (%s)", #got, got_, want_, tl_message());                       \
+#define EQUAL(got, want)                                                                                               \
+    do {                                                                                                               \
+        const long long got_ = (got), want_ = (want);                                                                  \
+        cr_assert(got_ == want_, "%s is %lld, not %lld (%s)", #got, got_, want_, tl_message());                        \
     } while (0)
 
 /* The message must contain the words. */
@@ -65,7 +65,9 @@ static void text_is(const char *contents, size_t size, const char *want, size_t 
 Test(text, loses_byte_order_mark_and_carriage_returns)
 {
     enter();
-    TEXT_IS("\xEF\xBB\xBF" "one\r\ntwo\r\n", "one\ntwo\n");
+    TEXT_IS("\xEF\xBB\xBF"
+            "one\r\ntwo\r\n",
+            "one\ntwo\n");
     TEXT_IS("a\rb\r", "a\rb\r");
     TEXT_IS("a\r\r\nb", "a\r\nb");
     TEXT_IS("\xEF\xBB", "\xEF\xBB");
@@ -110,7 +112,8 @@ Test(text, that_is_not_there_says_so)
 
 Test(vocabulary, numbers_code_points_in_ascending_order)
 {
-    const char *text = "ba\xC3\xA9" "a\xE2\x82\xAC\xF0\x9F\x98\x80\n";
+    const char *text = "ba\xC3\xA9"
+                       "a\xE2\x82\xAC\xF0\x9F\x98\x80\n";
     tl_vocab *v;
     int32_t ids[32];
     int64_t n;
@@ -197,8 +200,11 @@ Test(vocabulary, comes_back_from_its_line)
 
 Test(vocabulary, refuses_lines_that_are_none)
 {
-    static const char *const lines[] = { "", "utf-8", "utf8 1 2", "utf-8 1 1", "utf-8 2 1", "utf-8 1  2", "utf-8 1 2 ",
-                                         "utf-8 1114112", "bytes 256", "utf-8 99999999999999999999", "bytes -1", "bytes 1x" };
+    static const char *const lines[] = {
+        "",           "utf-8",      "utf8 1 2",      "utf-8 1 1", "utf-8 2 1",
+        "utf-8 1  2", "utf-8 1 2 ", "utf-8 1114112", "bytes 256", "utf-8 99999999999999999999",
+        "bytes -1",   "bytes 1x"
+    };
     tl_vocab *v;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         cr_assert(tl_vocab_parse(lines[i], &v) == TL_E_FORMAT && !v, "'%s'", lines[i]);
@@ -209,10 +215,27 @@ Test(vocabulary, refuses_lines_that_are_none)
 
 Test(utf8, is_strict)
 {
-    static const char *const good[] = { "a", "\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
-                                        "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF" };
-    static const char *const bad[] = { "\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3\x28", "\xE0\x9F\xBF", "\xED\xA0\x80",
-                                       "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xFF" };
+    static const char *const good[] = { "a",
+                                        "\x7F",
+                                        "\xC2\x80",
+                                        "\xDF\xBF",
+                                        "\xE0\xA0\x80",
+                                        "\xED\x9F\xBF",
+                                        "\xEE\x80\x80",
+                                        "\xF0\x90\x80\x80",
+                                        "\xF4\x8F\xBF\xBF" };
+    static const char *const bad[] = { "\x80",
+                                       "\xC0\x80",
+                                       "\xC1\xBF",
+                                       "\xC3",
+                                       "\xC3\x28",
+                                       "\xE0\x9F\xBF",
+                                       "\xED\xA0\x80",
+                                       "\xF0\x8F\xBF\xBF",
+                                       "\xF4\x90\x80\x80",
+                                       "\xF5\x80\x80\x80",
+                                       "\xE2\x82",
+                                       "\xFF" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint32_t code;
         char back[5];
@@ -231,7 +254,7 @@ Test(stream, rows_go_on_where_they_ended_and_targets_follow)
     for (int i = 0; i < 24; i++) ids[i] = i;
     tl_stream *s;
     tl_array a[2];
-    EQUAL(tl_stream_new(ids, 24, 3, 3, &s), TL_OK);   /* 23 steps: 3 rows of 7, windows of 3, 3, 1 */
+    EQUAL(tl_stream_new(ids, 24, 3, 3, &s), TL_OK); /* 23 steps: 3 rows of 7, windows of 3, 3, 1 */
     EQUAL(tl_stream_steps(s), 7);
     EQUAL(tl_stream_windows(s), 3);
     for (int epoch = 0; epoch < 2; epoch++) {
@@ -265,7 +288,7 @@ Test(stream, of_one_row_covers_every_step)
     const int32_t ids[] = { 5, 6, 7 };
     tl_stream *s;
     tl_array a[2];
-    EQUAL(tl_stream_new(ids, 3, 1, 100, &s), TL_OK);   /* a text shorter than a window gives a smaller one */
+    EQUAL(tl_stream_new(ids, 3, 1, 100, &s), TL_OK); /* a text shorter than a window gives a smaller one */
     EQUAL(tl_stream_windows(s), 1);
     cr_assert(tl_stream_next(s, a));
     EQUAL(a[0].dim[0], 2);
@@ -333,7 +356,7 @@ Test(safetensors, come_back_as_they_were)
     cr_assert(!tl_safetensors_text(f, "none") && !tl_safetensors_array(f, "none"));
     tl_safetensors_free(f);
 
-    tl_bytes b;   /* all data is aligned in the file too */
+    tl_bytes b; /* all data is aligned in the file too */
     EQUAL(tl_file_read("f", &b), TL_OK);
     uint64_t length;
     memcpy(&length, b.data, 8);
@@ -350,10 +373,15 @@ Test(safetensors, of_what_cannot_be_written_are_refused)
     enter();
     const tl_named_array twice[] = { named("a", TL_F32, some_f32, 0, 0, 0), named("a", TL_F32, some_f32, 0, 0, 0) };
     const tl_named_array bad[] = {
-        named("", TL_F32, some_f32, 0, 0, 0), named(NULL, TL_F32, some_f32, 0, 0, 0),
-        named("__metadata__", TL_F32, some_f32, 0, 0, 0), named("\xFF", TL_F32, some_f32, 0, 0, 0),
-        named("x", 0, some_f32, 0, 0, 0), named("x", TL_F32, NULL, 1, 2, 0), named("x", TL_F32, some_f32, 1, -1, 0),
-        named("x", TL_F32, some_f32, 9, 1, 1), named("x", TL_F32, some_f32, 2, INT64_MAX, 2),
+        named("", TL_F32, some_f32, 0, 0, 0),
+        named(NULL, TL_F32, some_f32, 0, 0, 0),
+        named("__metadata__", TL_F32, some_f32, 0, 0, 0),
+        named("\xFF", TL_F32, some_f32, 0, 0, 0),
+        named("x", 0, some_f32, 0, 0, 0),
+        named("x", TL_F32, NULL, 1, 2, 0),
+        named("x", TL_F32, some_f32, 1, -1, 0),
+        named("x", TL_F32, some_f32, 9, 1, 1),
+        named("x", TL_F32, some_f32, 2, INT64_MAX, 2),
     };
     EQUAL(tl_safetensors_write("f", twice, 2, NULL, 0), TL_E_NAME);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -399,7 +427,7 @@ Test(safetensors, that_cannot_be_written_leave_the_old_file)
     EQUAL(tl_safetensors_write("f/g", &new, 1, NULL, 0), TL_E_FILE);
     says("Not a directory");
 
-    signal(SIGXFSZ, SIG_IGN);   /* as a disk that is full in the middle of it */
+    signal(SIGXFSZ, SIG_IGN); /* as a disk that is full in the middle of it */
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1 << 16, RLIM_INFINITY });
     EQUAL(tl_safetensors_write("f", &new, 1, NULL, 0), TL_E_FILE);
     says("File too large");
@@ -407,7 +435,7 @@ Test(safetensors, that_cannot_be_written_leave_the_old_file)
     old_file_is_there();
     EQUAL(files_here(), 1);
 
-    for (uint64_t n = 1;; n++) {   /* and whichever allocation fails */
+    for (uint64_t n = 1;; n++) { /* and whichever allocation fails */
         tl_fail_allocation(n);
         const tl_status status = tl_safetensors_write("f", &new, 1, NULL, 0);
         tl_fail_allocation(0);
@@ -443,7 +471,7 @@ Test(safetensors, keep_links_and_permissions)
 static tl_status parse(const char *header, size_t data, tl_safetensors **f)
 {
     const uint64_t length = strlen(header);
-    char *bytes = calloc(1, 8 + length + data);   /* exactly as long, so that a sanitizer sees a read beyond it */
+    char *bytes = calloc(1, 8 + length + data); /* exactly as long, so that a sanitizer sees a read beyond it */
     memcpy(bytes, &length, 8);
     memcpy(bytes + 8, header, length);
     const tl_status status = tl_safetensors_parse("f", bytes, 8 + length + data, f);
@@ -454,7 +482,9 @@ static tl_status parse(const char *header, size_t data, tl_safetensors **f)
 Test(safetensors, of_other_writers_are_read)
 {
     static const char *const good[] = {
-        "{}", "{ }  ", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+        "{}",
+        "{ }  ",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
         " {\"__metadata__\": {} ,\n\t\"a\" : { \"shape\" : [ 1 , 2 ] , \"data_offsets\" : [ 0 , 8 ] , \"dtype\" : \"F32\" } } ",
         "{\"\\u0061\\ud83d\\ude00\\/\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}",
         /* not aligned, and not in order */
@@ -522,9 +552,11 @@ static const struct {
     { ARRAY("\"F32\",\"more\":1", "[1]", "[0,4]"), 4, "a key other than" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0, "is missing" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-      "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "the name a twice" },
+      "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+      8, "the name a twice" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-      "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12, "overlaps" },
+      "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+      12, "overlaps" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},}", 4, "a string expected" },
 };
 
@@ -554,7 +586,7 @@ Test(safetensors, that_are_cut_short_anywhere_are_refused)
         EQUAL(tl_safetensors_parse("cut", cut, n, &f), TL_E_FORMAT);
         free(cut);
     }
-    for (size_t n = 0; n < 8; n++) {   /* lengths far beyond the file */
+    for (size_t n = 0; n < 8; n++) { /* lengths far beyond the file */
         char *copy = malloc(b.size);
         memcpy(copy, b.data, b.size);
         copy[n] = (char)0xFF;

@@ -118,8 +118,9 @@ Test(visits, leaving_restores_the_place)
     const tl_place_mark m = tl_enter(TL_HERE, outer);
     cr_assert_str_eq(path_of(tl_tanh(x)), "outer");
     const tl_place_mark n = tl_enter(TL_HERE, inner);
-    weight(tl_in(inner, "gate"), "W");
-    cr_assert_str_eq(path_of(tl_tanh(x)), "outer/inner");
+    tl_scope *gate = tl_in(inner, "gate");   /* moves the place there, until it is left */
+    weight(gate, "W");
+    cr_assert_str_eq(path_of(tl_tanh(x)), "outer/inner/gate");
     tl_leave(inner, n);
     cr_assert_str_eq(path_of(tl_tanh(x)), "outer");
     weight(inner, "V"), tl_output(inner, "y", x), tl_emit(inner, "y", x), tl_tap(inner, x, (tl_tap_fn)abort, NULL);

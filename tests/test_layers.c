@@ -1286,6 +1286,7 @@ Test(rnn, refuses_what_makes_no_sense)
     FAILS(TL_E_ARGUMENT, "no .step", tl_rnn(r.s, r.x, empty, .units = 3));
     FAILS(TL_E_ARGUMENT, ".states is negative", tl_rnn(r.s, r.x, negative, .units = 3));
     FAILS(TL_E_SHAPE, ".reset [2,3]", tl_gru(r.s, r.x, .units = 3, .reset = tl_full(r.s, TL_DIMS(2, 3), 0)));
+    FAILS(TL_E_SHAPE, ".reset [3,2,4]", tl_gru(r.s, r.x, .units = 3, .reset = r.x));
     FAILS(TL_E_ARGUMENT, ".size", tl_rnn_opt(TL_HERE, r.s, r.x, cell, &(tl_rnn_opts){ .units = 3 }));
     FAILS(TL_E_ARGUMENT, ".bias_forget = nan", tl_lstm_cell(r.s, .bias_forget = NAN));
     FAILS(TL_E_ARGUMENT, "no array of states", tl_call(r.s, cell, r.x, NULL));
@@ -1306,10 +1307,39 @@ static void lazy_start(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state
     (void)s, (void)x, (void)units, (void)state, (void)ctx;
 }
 
+static void half_start(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state, const void *ctx)
+{
+    (void)s, (void)units, (void)ctx;
+    state[0] = x;
+}
+
 Test(rnn, a_start_that_forgets_a_state_is_told)
 {
-    const tl_cell lazy = { lazy_step, 2, lazy_start, NULL };
+    const tl_cell lazy = { lazy_step, 2, lazy_start, NULL }, lazier = { lazy_step, 2, half_start, NULL };
     FAILS(TL_E_ABSENT, "state 0", tl_rnn(r.s, r.x, lazy, .units = 3));
+    FAILS(TL_E_ABSENT, "state 1", tl_tensor state[] = { r.x, r.x }; tl_start(r.s, lazier, r.x, 3, state));
+}
+
+static tl_tensor reading_step(tl_scope *s, tl_tensor ids, tl_tensor *h, const void *ctx)
+{
+    (void)ctx;
+    return *h = tl_tanh(tl_gate(s, NULL, tl_embedding(s, ids, .vocab = 9, .units = 4), *h));
+}
+
+static tl_tensor reading_fn(tl_scope *s, const tl_tensor *in, void *user)
+{
+    if (!user) return tl_rnn(s, in[0], (tl_cell){ .step = reading_step }, .units = 3, .name = "simple_rnn");
+    const tl_tensor x = tl_embedding(tl_in(s, "simple_rnn"), in[0], .vocab = 9, .units = 4);
+    return tl_simple_rnn(s, x, .units = 3);
+}
+
+/* Inside the cell or before it: the same numbers from the same parameters. */
+Test(rnn, a_cell_may_take_ids)
+{
+    const tl_array ids = ids_of(TL_DIMS(3, 2), (int32_t[]){ 1, 8, 3, 3, 0, 6 });
+    tl_model *model = tl_model_new();
+    same_bits(must_run(model, reading_fn, &ids, 1, NULL, 0), must_run(model, reading_fn, &ids, 1, model, 0));
+    cr_assert(tl_model_count(model) == 4);
 }
 
 static tl_tensor failing_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
@@ -1385,7 +1415,7 @@ Test(places, a_layer_puts_the_caller_s_place_back)
 {
     for (int k = 0; k < 6; k++) {
         recording r = start_recording(true);
-        tl_scope *enc = tl_in(r.s, "enc");
+        tl_scope *enc = tl_in(r.s, "enc"), *cell = tl_in(enc, "cell");
         tl_tensor state = tl_full(enc, TL_DIMS(2, 4), 0);
         tl_enter(TL_HERE, enc);
         switch (k) {
@@ -1394,7 +1424,7 @@ Test(places, a_layer_puts_the_caller_s_place_back)
         case 2: tl_dropout(enc, r.x, .rate = 0.5, .name = "drop"); break;
         case 3: tl_lstm(enc, r.x, .units = 4); break;
         case 4: tl_gate(enc, "g", r.x, TL_NONE, .units = 4); break;
-        default: tl_call(tl_in(enc, "cell"), mgu, tl_at(r.x, 0), &state); break;
+        default: tl_call(cell, mgu, tl_at(r.x, 0), &state); break;
         }
         tl_matmul(r.x, r.x);
         cr_assert(strstr(tl_tape_message(r.tape), " in enc:"), "%d: %s", k, tl_tape_message(r.tape));

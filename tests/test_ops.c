@@ -36,7 +36,8 @@ Test(ops, are_in_the_table_by_number)
 /* What the engine builds with must be there. */
 Test(ops, play_every_role)
 {
-    for (int role = TL_ROLE_ADD; role <= TL_ROLE_COPY; role++) cr_assert(tl_op_of_role((tl_op_role)role), "role %d", role);
+    for (int role = TL_ROLE_ADD; role <= TL_ROLE_COPY; role++)
+        cr_assert(tl_op_of_role((tl_op_role)role), "role %d", role);
 }
 
 Test(ops, have_a_case_without_elements_and_elementwise_ones_a_broadcast)
@@ -67,17 +68,17 @@ static int64_t length(const tl_run_args *r)
 }
 
 /* Kernels of one operand, name_f32 and name_f64; the rest is what is done with x, y and n. */
-#define KERNEL_OF(name, type, real, ...)                                                                              \
-    static tl_status name##_##type(const tl_run_args *r)                                                              \
-    {                                                                                                                 \
-        const real *x = r->in[0];                                                                                     \
-        real *y = r->out;                                                                                             \
-        const int64_t n = length(r);                                                                                  \
-        __VA_ARGS__                                                                                                   \
-        return TL_OK;                                                                                                 \
+#define KERNEL_OF(name, type, real, ...)                                                                               \
+    static tl_status name##_##type(const tl_run_args *r)                                                               \
+    {                                                                                                                  \
+        const real *x = r->in[0];                                                                                      \
+        real *y = r->out;                                                                                              \
+        const int64_t n = length(r);                                                                                   \
+        __VA_ARGS__                                                                                                    \
+        return TL_OK;                                                                                                  \
     }
-#define KERNELS(name, ...)                                                                                            \
-    KERNEL_OF(name, f32, float, __VA_ARGS__)                                                                          \
+#define KERNELS(name, ...)                                                                                             \
+    KERNEL_OF(name, f32, float, __VA_ARGS__)                                                                           \
     KERNEL_OF(name, f64, double, __VA_ARGS__)
 
 /* y = x / (1 + |x|),  dx = g / (1 + |x|)^2 */
@@ -88,14 +89,26 @@ static tl_tensor softsign_vjp(const tl_vjp *v, int i)
     return tl_div(v->g, tl_square(tl_add_scalar(tl_abs(v->in[i]), 1)));
 }
 
-#define CASE(n, ...) { .n_in = (n), .in = { __VA_ARGS__ } }
-static const tl_case softsign_cases[] = { CASE(1, TL_CASE_SHAPE(5)), CASE(1, TL_CASE_SHAPE(2, 3, 4)),
-                                          CASE(1, TL_CASE_SCALAR), CASE(1, TL_CASE_SHAPE(0, 3)),
+#define CASE(n, ...)                                                                                                   \
+    {                                                                                                                  \
+        .n_in = (n), .in = { __VA_ARGS__ }                                                                             \
+    }
+static const tl_case softsign_cases[] = { CASE(1, TL_CASE_SHAPE(5)),
+                                          CASE(1, TL_CASE_SHAPE(2, 3, 4)),
+                                          CASE(1, TL_CASE_SCALAR),
+                                          CASE(1, TL_CASE_SHAPE(0, 3)),
                                           { 1, { TL_CASE_IDS(3) }, .ids = 2, .rejects = true } };
 
-static const struct tl_op softsign = { .size = sizeof(struct tl_op), .name = "softsign", .min_in = 1, .max_in = 1,
-                                       .cls = TL_ELEMENTWISE, .shape = tl_shape_same, .f32 = softsign_f32,
-                                       .f64 = softsign_f64, .vjp = softsign_vjp, .cases = softsign_cases,
+static const struct tl_op softsign = { .size = sizeof(struct tl_op),
+                                       .name = "softsign",
+                                       .min_in = 1,
+                                       .max_in = 1,
+                                       .cls = TL_ELEMENTWISE,
+                                       .shape = tl_shape_same,
+                                       .f32 = softsign_f32,
+                                       .f64 = softsign_f64,
+                                       .vjp = softsign_vjp,
+                                       .cases = softsign_cases,
                                        .n_cases = COUNT(softsign_cases) };
 
 /* y[b] = p + sum_i a[b,i] b[b,i], opaque, with a number p as attribute and room to work in */
@@ -103,18 +116,18 @@ typedef struct rowdot_attr {
     double p;
 } rowdot_attr;
 
-#define ROWDOT(type, real)                                                                                            \
-    static tl_status rowdot_##type(const tl_run_args *r)                                                              \
-    {                                                                                                                 \
-        const int64_t n = r->in_desc[0].dim[1];                                                                       \
-        const real *a = r->in[0], *b = r->in[1];                                                                      \
-        real *y = r->out, *term = r->work;                                                                            \
-        for (int64_t k = 0; k < length(r); k++, a += n, b += n) {                                                     \
-            for (int64_t i = 0; i < n; i++) term[i] = a[i] * b[i];                                                    \
-            y[k] = (real)((const rowdot_attr *)r->attr)->p;                                                           \
-            for (int64_t i = 0; i < n; i++) y[k] += term[i];                                                          \
-        }                                                                                                             \
-        return TL_OK;                                                                                                 \
+#define ROWDOT(type, real)                                                                                             \
+    static tl_status rowdot_##type(const tl_run_args *r)                                                               \
+    {                                                                                                                  \
+        const int64_t n = r->in_desc[0].dim[1];                                                                        \
+        const real *a = r->in[0], *b = r->in[1];                                                                       \
+        real *y = r->out, *term = r->work;                                                                             \
+        for (int64_t k = 0; k < length(r); k++, a += n, b += n) {                                                      \
+            for (int64_t i = 0; i < n; i++) term[i] = a[i] * b[i];                                                     \
+            y[k] = (real)((const rowdot_attr *)r->attr)->p;                                                            \
+            for (int64_t i = 0; i < n; i++) y[k] += term[i];                                                           \
+        }                                                                                                              \
+        return TL_OK;                                                                                                  \
     }
 ROWDOT(f32, float)
 ROWDOT(f64, double)
@@ -146,9 +159,17 @@ static const tl_case rowdot_cases[] = {
     { 2, { TL_CASE_SHAPE(0, 2), TL_CASE_SHAPE(0, 2) }, .attr = &half },
     { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3, 2) }, .attr = &half, .rejects = true },
 };
-static const struct tl_op rowdot = { .size = sizeof(struct tl_op), .name = "rowdot", .min_in = 2, .max_in = 2,
-                                     .attr_size = sizeof(rowdot_attr), .shape = rowdot_shape, .f32 = rowdot_f32,
-                                     .f64 = rowdot_f64, .vjp = rowdot_vjp, .work = rowdot_work, .cases = rowdot_cases,
+static const struct tl_op rowdot = { .size = sizeof(struct tl_op),
+                                     .name = "rowdot",
+                                     .min_in = 2,
+                                     .max_in = 2,
+                                     .attr_size = sizeof(rowdot_attr),
+                                     .shape = rowdot_shape,
+                                     .f32 = rowdot_f32,
+                                     .f64 = rowdot_f64,
+                                     .vjp = rowdot_vjp,
+                                     .work = rowdot_work,
+                                     .cases = rowdot_cases,
                                      .n_cases = COUNT(rowdot_cases) };
 
 Test(user_op, passes_the_suite)
@@ -161,8 +182,8 @@ Test(user_op, passes_the_suite)
 static tl_tensor user_loss(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)user;
-    const tl_tensor h = tl_apply(&softsign, (tl_tensor[]){ tl_matmul(in[0], tl_param(s, "W", TL_DIMS(3, 3), .init = normal)) },
-                                 1, NULL);
+    const tl_tensor h = tl_apply(
+        &softsign, (tl_tensor[]){ tl_matmul(in[0], tl_param(s, "W", TL_DIMS(3, 3), .init = normal)) }, 1, NULL);
     return tl_sum(tl_apply(&rowdot, (tl_tensor[]){ h, in[0] }, 2, &half), TL_ALL);
 }
 
@@ -188,7 +209,8 @@ Test(user_op, works_in_a_model)
             double z = 0;
             for (int k = 0; k < 3; k++) z += x[b * 3 + k] * W[k * 3 + j];
             total += z / (1 + fabs(z)) * x[b * 3 + j];
-            for (int k = 0; k < 3; k++) hand[k * 3 + j] += x[b * 3 + j] / ((1 + fabs(z)) * (1 + fabs(z))) * x[b * 3 + k];
+            for (int k = 0; k < 3; k++)
+                hand[k * 3 + j] += x[b * 3 + j] / ((1 + fabs(z)) * (1 + fabs(z))) * x[b * 3 + k];
         }
     cr_assert(fabs(total - want) < 1e-5, "loss %g, by hand %g", want, total);
     for (int i = 0; i < 9; i++) {
@@ -294,8 +316,14 @@ static tl_tensor right_once(const tl_vjp *v, int i) { return (void)i, tl_mul(v->
 static tl_tensor loses_g(const tl_vjp *v, int i) { return (void)i, tl_mul(tl_stop_gradient(v->g), slope_of(v->y)); }
 static tl_tensor once_only(const tl_vjp *v, int i)
 {
-    static const struct tl_op last = { .size = sizeof last, .name = "last", .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE,
-                                       .shape = tl_shape_same, .f32 = softsign_f32, .f64 = softsign_f64 };
+    static const struct tl_op last = { .size = sizeof last,
+                                       .name = "last",
+                                       .min_in = 1,
+                                       .max_in = 1,
+                                       .cls = TL_ELEMENTWISE,
+                                       .shape = tl_shape_same,
+                                       .f32 = softsign_f32,
+                                       .f64 = softsign_f64 };
     return (void)i, tl_add(tl_mul(v->g, slope_of(v->y)), tl_scale(tl_apply(&last, &v->y, 1, NULL), 0));
 }
 
@@ -386,8 +414,7 @@ KERNELS(short_, for (int64_t i = 0; i < n - 1; i++) y[i] = x[i] * x[i];)
 KERNELS(adding, for (int64_t i = 0; i < n; i++) y[i] += x[i] * x[i];)
 KERNELS(long_, for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i]; y[n] = 0;)
 KERNELS(early, for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i]; y[-1] = 0;)
-KERNELS(marking, for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i];
-        if (n) memset((void *)(uintptr_t)x, 0, sizeof *x);)
+KERNELS(marking, for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i]; if (n) memset((void *)(uintptr_t)x, 0, sizeof *x);)
 KERNELS(dirty, for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i] + (*(const char *)r->work & 1);)
 KERNELS(moody, static int calls; calls++; for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i] + calls;)
 KERNELS(rough, for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i] + (sizeof y[i] == 8 ? 1e-3 * sin(1e9 * x[i]) : 0);)
@@ -409,7 +436,8 @@ Test(op_suite, finds_faults_in_kernels)
         { imprecise_f32, imprecise_f64, "square case 0: the result (0), element 0: " },
         { twice_f32, twice_f64, "square case 0: the f64 kernel gives another result in place of operand 0" },
         { short__f32, short__f64, "square case 0: the f64 kernel does not write every element" },
-        { adding_f32, adding_f64, "square case 0: the f64 kernel does not write every element from its operands alone" },
+        { adding_f32, adding_f64,
+          "square case 0: the f64 kernel does not write every element from its operands alone" },
         { long__f32, long__f64, "square case 0: the f64 kernel writes outside its result" },
         { early_f32, early_f64, "square case 0: the f64 kernel writes outside its result" },
         { marking_f32, marking_f64, "square case 0: the f64 kernel " },
@@ -443,7 +471,8 @@ Test(op_suite, takes_the_tolerance_of_the_op)
 /* A derivative lost in rounding cannot be told from 0, and is not held against the op. */
 Test(op_suite, passes_saturated_numbers)
 {
-    static const tl_case far[] = { { 1, { TL_CASE_SHAPE(6) }, .lo = 34, .hi = 40 }, { 1, { TL_CASE_SHAPE(6) }, .lo = -9, .hi = 40 } };
+    static const tl_case far[] = { { 1, { TL_CASE_SHAPE(6) }, .lo = 34, .hi = 40 },
+                                   { 1, { TL_CASE_SHAPE(6) }, .lo = -9, .hi = 40 } };
     struct tl_op op = copy_of("sigmoid");
     op.cases = far;
     op.n_cases = COUNT(far);

@@ -6,32 +6,81 @@
 static const char format_key[] = "tapeloop_format";
 static const char format[] = "1";
 
+/* Parameters are stored under their path. States of the model have a slash before theirs, as no parameter's path has. */
+enum { STATE_MARK = '/' };
+
 /* ---- saving ------------------------------------------------------------------------------------------------- */
 
-static void describe(tl_model *model, const tl_param_info *p, tl_named_array *out)
+/* What is to be written. */
+typedef struct contents {
+    tl_named_array *arrays;
+    tl_named_text *texts;
+    char *names; /* of states */
+    size_t names_size;
+    int n, n_params, n_texts;
+} contents;
+
+static void describe_params(tl_model *model, contents *c)
 {
     const size_t element = tl_model_dtype(model) == TL_F64 ? 8 : 4;
-    *out = (tl_named_array){ p->name, { .dtype = p->shape.dtype, .rank = p->shape.rank,
-                                        .data = (char *)tl_model_values(model) + (size_t)p->offset * element } };
-    memcpy(out->array.dim, p->shape.dim, sizeof out->array.dim);
+    const tl_param_info *p;
+    for (int i = 0; (p = tl_model_param(model, i)); i++) {
+        tl_array *a = &c->arrays[i].array;
+        c->arrays[i].name = p->name;
+        *a = (tl_array){ .dtype = p->shape.dtype, .rank = p->shape.rank };
+        memcpy(a->dim, p->shape.dim, sizeof a->dim);
+        a->data = (char *)tl_model_values(model) + (size_t)p->offset * element;
+    }
+}
+
+static size_t names_size(const tl_model *model)
+{
+    const char *name;
+    tl_array value;
+    size_t size = 1;
+    for (int i = 0; i < tl_model_states(model); i++)
+        if (!tl_model_state_value(model, i, &name, &value)) size += strlen(name) + 2;
+    return size;
+}
+
+static tl_status describe_states(const tl_model *model, contents *c)
+{
+    char *to = c->names;
+    tl_status status = TL_OK;
+    for (int i = c->n_params; !status && i < c->n; i++) {
+        const char *name = "";
+        status = tl_model_state_value(model, i - c->n_params, &name, &c->arrays[i].array);
+        c->arrays[i].name = to;
+        *to++ = STATE_MARK;
+        to = stpcpy(to, name) + 1;
+    }
+    return status;
+}
+
+static tl_status write_model(const tl_model *model, const char *path, const tl_model_save_opts *o, contents *c)
+{
+    if (!c->arrays || !c->texts || !c->names) return tl_report(TL_E_MEMORY, "tl_model_save: out of memory");
+    c->texts[0] = (tl_named_text){ format_key, format };
+    if (c->n_texts > 1) memcpy(c->texts + 1, o->texts, (size_t)(c->n_texts - 1) * sizeof *c->texts);
+    describe_params((tl_model *)(uintptr_t)model, c); /* only read */
+    const tl_status status = describe_states(model, c);
+    return status ? status : tl_safetensors_write(path, c->arrays, c->n, c->texts, c->n_texts);
 }
 
 tl_status tl_model_save_opt(const tl_model *model, const char *path, const tl_model_save_opts *o)
 {
-    if (!model || !path) return tl_report(TL_E_ARGUMENT, "tl_model_save: a model and a path are needed");
-    const int n = tl_model_count(model), n_texts = (o ? o->n_texts : 0) + 1;
-    tl_named_array *arrays = tl_resize(NULL, 0, (size_t)(n + 1) * sizeof *arrays);
-    tl_named_text *texts = tl_resize(NULL, 0, (size_t)n_texts * sizeof *texts);
-    tl_status status = arrays && texts ? TL_OK : tl_report(TL_E_MEMORY, "tl_model_save: out of memory");
-    if (!status) {
-        tl_model *source = (tl_model *)(uintptr_t)model;   /* only read */
-        for (int i = 0; i < n; i++) describe(source, tl_model_param(model, i), &arrays[i]);
-        texts[0] = (tl_named_text){ format_key, format };
-        if (n_texts > 1) memcpy(texts + 1, o->texts, (size_t)(n_texts - 1) * sizeof *texts);
-        status = tl_safetensors_write(path, arrays, n, texts, n_texts);
-    }
-    tl_resize(arrays, (size_t)(n + 1) * sizeof *arrays, 0);
-    tl_resize(texts, (size_t)n_texts * sizeof *texts, 0);
+    if (!model || !path || (o && (o->n_texts < 0 || (o->n_texts && !o->texts))))
+        return tl_report(TL_E_ARGUMENT, "tl_model_save: a model, a path and as many texts as told are needed");
+    contents c = { .n_params = tl_model_count(model), .n_texts = (o ? o->n_texts : 0) + 1 };
+    c.n = c.n_params + tl_model_states(model);
+    c.names_size = names_size(model);
+    c.arrays = tl_resize(NULL, 0, (size_t)(c.n + 1) * sizeof *c.arrays);
+    c.texts = tl_resize(NULL, 0, (size_t)c.n_texts * sizeof *c.texts);
+    c.names = tl_resize(NULL, 0, c.names_size);
+    const tl_status status = write_model(model, path, o, &c);
+    tl_resize(c.arrays, (size_t)(c.n + 1) * sizeof *c.arrays, 0);
+    tl_resize(c.texts, (size_t)c.n_texts * sizeof *c.texts, 0);
+    tl_resize(c.names, c.names_size, 0);
     return status;
 }
 
@@ -51,7 +100,9 @@ static tl_status check(const tl_model *model, const tl_safetensors *file)
     int n;
     const tl_named_array *e = tl_safetensors_arrays(file, &n);
     for (int i = 0; i < n; i++) {
-        if (!e[i].name[0]) return tl_report(TL_E_FORMAT, "an array without a name");
+        const bool state = e[i].name[0] == STATE_MARK;
+        if (!e[i].name[state]) return tl_report(TL_E_FORMAT, "an array without a name");
+        if (state) continue;
         if (e[i].array.dtype == TL_I32) return tl_report(TL_E_DTYPE, "%s holds integers; parameters do not", e[i].name);
         const int k = tl_model_find(model, e[i].name);
         if (k >= 0 && !same_shape(&tl_model_param(model, k)->shape, &e[i].array))
@@ -69,7 +120,10 @@ tl_status tl_model_take(tl_model *model, const tl_safetensors *file)
     tl_status status = check(model, file);
     int n;
     const tl_named_array *e = tl_safetensors_arrays(file, &n);
-    for (int i = 0; !status && i < n; i++) status = tl_model_set(model, e[i].name, &e[i].array);
+    for (int i = 0; !status && i < n; i++) {
+        if (e[i].name[0] == STATE_MARK) status = tl_model_set_state(model, e[i].name + 1, &e[i].array);
+        else status = tl_model_set(model, e[i].name, &e[i].array);
+    }
     return status;
 }
 

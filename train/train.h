@@ -27,8 +27,9 @@ extern "C" {
 /* Records a model function once for each kind of step and each set of input shapes, and replays the plans. The model
  * function may depend on nothing but the shapes and types of its inputs, its `user` pointer (what that points to must
  * not change), tl_training(), the set of frozen parameters, and the trainer's key: lengths, masks and scheduled numbers
- * are inputs. To prove it, the trainer records again before replays 1, 2, 4, 8, ... of a plan and compares; a difference
- * is TL_E_REPLAY, naming the line, and that step is not run. A function that calls tl_eval() is recorded for every step.
+ * are inputs. To prove it, the trainer records again before replays 1, 2, 4, 8, ... of a plan, and compares: another
+ * recording is TL_E_REPLAY, naming the line, and that step is not run. A function that calls tl_eval() is recorded for
+ * every step.
  *
  * Training, testing and predicting have a session each: their states (of stateful layers) and run numbers are apart.
  * After the second step with given shapes nothing is allocated. One thread at a time. */
@@ -36,28 +37,33 @@ typedef struct tl_trainer tl_trainer;
 
 typedef struct tl_trainer_opts {
     size_t size;
-    void *user;                   /* handed to the model function */
-    tl_optimizer_desc optimizer;  /* default: tl_adam() */
-    double clip_value;            /* above 0: gradients are clipped into [-clip_value, clip_value], first */
-    double clip_norm;             /* above 0: then scaled so that their global norm is at most this */
-    uint64_t key;                 /* of whatever else the model function depends on: see tl_trainer_set_key */
-    int plans;                    /* kept at once, the least recently used being dropped; default 64 */
+    void *user;                  /* handed to the model function */
+    tl_optimizer_desc optimizer; /* default: tl_adam() */
+    double clip_value;           /* above 0: gradients are clipped into [-clip_value, clip_value], first */
+    double clip_norm;            /* above 0: then scaled so that their global norm is at most this */
+    uint64_t key;                /* of whatever else the model function depends on: see tl_trainer_set_key */
+    int plans;                   /* kept at once, the least recently used being dropped; default 64 */
 } tl_trainer_opts;
 
 /* NULL on failure (tl_message() says why). Free with tl_trainer_free(), before the model. */
 TL_API tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer_opts *o);
 #ifndef __cplusplus
-# define tl_trainer_new(...) TL_TRAINER_NEW_(__VA_ARGS__, .size = sizeof(tl_trainer_opts))
-# define TL_TRAINER_NEW_(model, fn, ...) tl_trainer_new_opt((model), (fn), &(tl_trainer_opts){ __VA_ARGS__ })
+#define tl_trainer_new(...) TL_TRAINER_NEW_(__VA_ARGS__, .size = sizeof(tl_trainer_opts))
+#define TL_TRAINER_NEW_(model, fn, ...) tl_trainer_new_opt((model), (fn), &(tl_trainer_opts){ __VA_ARGS__ })
 #endif
-TL_API void tl_trainer_free(tl_trainer *trainer);   /* NULL is harmless */
+TL_API void tl_trainer_free(tl_trainer *trainer); /* NULL is harmless */
 
 /* An input that is not there: the model function gets TL_NONE in its place. */
 #ifdef __cplusplus
-static inline tl_array tl_absent_array(void) { tl_array a = tl_array(); a.rank = -1; return a; }
-# define TL_ABSENT_ARRAY (tl_absent_array())
+static inline tl_array tl_absent_array(void)
+{
+    tl_array a = tl_array();
+    a.rank = -1;
+    return a;
+}
+#define TL_ABSENT_ARRAY (tl_absent_array())
 #else
-# define TL_ABSENT_ARRAY ((tl_array){ .rank = -1 })
+#define TL_ABSENT_ARRAY ((tl_array){ .rank = -1 })
 #endif
 
 /* One step on n inputs, in the order of the model function's `in`. *loss (may be NULL): the loss before the update.
@@ -75,13 +81,13 @@ TL_API tl_status tl_predict_step(tl_trainer *trainer, const tl_array *inputs, in
 typedef enum tl_mode { TL_TRAIN = 1, TL_TEST, TL_PREDICT } tl_mode;
 
 /* The trainer's own objects, valid as long as it is. */
-TL_API tl_session *tl_trainer_session(tl_trainer *trainer, tl_mode mode);   /* NULL for no mode */
+TL_API tl_session *tl_trainer_session(tl_trainer *trainer, tl_mode mode); /* NULL for no mode */
 TL_API tl_optimizer *tl_trainer_optimizer(tl_trainer *trainer);
 
-TL_API void tl_trainer_reset_states(tl_trainer *trainer);         /* of all three sessions, to their initial values */
-TL_API double tl_trainer_norm(const tl_trainer *trainer);         /* of all gradients together, before clip_norm */
-TL_API int tl_trainer_plans(const tl_trainer *trainer);           /* how many are kept at present */
-TL_API void tl_trainer_set_key(tl_trainer *trainer, uint64_t key);   /* plans of other keys are kept, but not used */
+TL_API void tl_trainer_reset_states(tl_trainer *trainer);          /* of all three sessions, to their initial values */
+TL_API double tl_trainer_norm(const tl_trainer *trainer);          /* of all gradients together, before clip_norm */
+TL_API int tl_trainer_plans(const tl_trainer *trainer);            /* how many are kept at present */
+TL_API void tl_trainer_set_key(tl_trainer *trainer, uint64_t key); /* plans of other keys are kept, but not used */
 
 /* ---- progress ----------------------------------------------------------------------------------------------- */
 
@@ -93,8 +99,8 @@ typedef struct tl_progress {
     char label[48];
     char unit[16];
     int64_t total, done;
-    double start, shown;     /* seconds of a monotonic clock */
-    int tenths, width;       /* shown so far; of the last line on a terminal */
+    double start, shown; /* seconds of a monotonic clock */
+    int tenths, width;   /* shown so far; of the last line on a terminal */
     bool terminal;
 } tl_progress;
 
@@ -110,8 +116,9 @@ TL_API double tl_progress_end(tl_progress *p, const char *text);
 /* A table of the model's parameters, with shape, number of elements and bytes, and the totals. */
 TL_API void tl_summary(const tl_model *model, FILE *out);
 
-/* Writes all parameters, by path, and the given strings (what the program needs to build the same network again) to a
- * safetensors file, atomically. Key "tapeloop_format" is the library's own. Errors as tl_safetensors_write(). */
+/* Writes all parameters, by path, the model's own states (tl_model_state), and the given strings (what the program needs
+ * to build the same network again) to a safetensors file, atomically. Key "tapeloop_format" is the library's own. Errors
+ * as tl_safetensors_write(). */
 typedef struct tl_model_save_opts {
     size_t size;
     const tl_named_text *texts;
@@ -119,14 +126,14 @@ typedef struct tl_model_save_opts {
 } tl_model_save_opts;
 TL_API tl_status tl_model_save_opt(const tl_model *model, const char *path, const tl_model_save_opts *o);
 #ifndef __cplusplus
-# define tl_model_save(...) TL_MODEL_SAVE_(__VA_ARGS__, .size = sizeof(tl_model_save_opts))
-# define TL_MODEL_SAVE_(model, path, ...) tl_model_save_opt((model), (path), &(tl_model_save_opts){ __VA_ARGS__ })
+#define tl_model_save(...) TL_MODEL_SAVE_(__VA_ARGS__, .size = sizeof(tl_model_save_opts))
+#define TL_MODEL_SAVE_(model, path, ...) tl_model_save_opt((model), (path), &(tl_model_save_opts){ __VA_ARGS__ })
 #endif
 
-/* Reads parameters into a model, making those it lacks: an empty model becomes the saved one. Values are converted to
- * the model's dtype. Nothing is changed unless everything fits: TL_E_SHAPE, TL_E_DTYPE (an array of integers),
- * TL_E_NAME (the model has a parameter that the file lacks), TL_E_FORMAT (made by a later version). tl_model_take: from
- * a file that was read already, to look at its strings first. */
+/* Reads parameters and states into a model, making those it lacks: an empty model becomes the saved one. Values are
+ * converted to the model's dtype. Nothing is changed unless everything fits: TL_E_SHAPE, TL_E_DTYPE (an array of
+ * integers), TL_E_NAME (the model has a parameter that the file lacks), TL_E_FORMAT (made by a later version).
+ * tl_model_take: from a file that was read already, to look at its strings first. */
 TL_API tl_status tl_model_load(tl_model *model, const char *path);
 TL_API tl_status tl_model_take(tl_model *model, const tl_safetensors *file);
 

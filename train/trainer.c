@@ -14,9 +14,9 @@ typedef struct cached {
     tl_trace *trace;
     tl_mode mode;
     uint64_t key, frozen;
-    tl_array *inputs;        /* as given, absent ones too; their data is not looked at */
+    tl_array *inputs; /* as given, absent ones too; their data is not looked at */
     int n;
-    uint64_t replays, used;  /* runs after the first; when last used */
+    uint64_t replays, used; /* runs after the first; when last used */
 } cached;
 
 struct tl_trainer {
@@ -25,13 +25,13 @@ struct tl_trainer {
     tl_trainer_opts o;
     tl_optimizer *optimizer;
     tl_session *session[MODES];
-    tl_tape *tape[MODES];    /* kept for the next recording: a tape belongs to one session */
+    tl_tape *tape[MODES]; /* kept for the next recording: a tape belongs to one session */
     cached *plans;
     int n_plans;
-    cached once;             /* of a function that looked at values: good for this step only */
-    tl_array *present;       /* the inputs that are there, in the form of tl_run() */
+    cached once;       /* of a function that looked at values: good for this step only */
+    tl_array *present; /* the inputs that are there, in the form of tl_run() */
     tl_tensor *handles;
-    int room;                /* of the two above */
+    int room; /* of the two above */
     uint64_t clock;
     double norm;
 };
@@ -45,10 +45,8 @@ static tl_trainer *fail_new(tl_trainer *t, tl_status status, const char *sentenc
     return NULL;
 }
 
-static bool clip_fits(double limit)
-{
-    return limit == 0 || limit > 0;   /* not a NaN */
-}
+/* Neither negative nor NaN. */
+static bool clip_fits(double limit) { return limit >= 0; }
 
 tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer_opts *o)
 {
@@ -95,10 +93,7 @@ void tl_trainer_free(tl_trainer *t)
 
 /* ---- inputs ------------------------------------------------------------------------------------------------- */
 
-static bool absent(const tl_array *a)
-{
-    return a->rank < 0;
-}
+static bool absent(const tl_array *a) { return a->rank < 0; }
 
 static bool same_kind(const tl_array *a, const tl_array *b)
 {
@@ -194,7 +189,7 @@ static tl_status compile(tl_trainer *t, tl_mode mode, const tl_array *inputs, in
         return tl_failed(tape) ? tl_tape_status(tape) : tl_report(TL_E_MEMORY, "out of memory for a plan");
     }
     if (n) memcpy(c->inputs, inputs, (size_t)n * sizeof *inputs);
-    c->frozen = frozen_set(t->model);   /* only now: parameters that were made frozen have just joined */
+    c->frozen = frozen_set(t->model); /* only now: parameters that were made frozen have just joined */
     return TL_OK;
 }
 
@@ -304,10 +299,7 @@ tl_status tl_test_step(tl_trainer *t, const tl_array *inputs, int n, double *los
     return status ? status : read_loss(t, TL_TEST, loss);
 }
 
-tl_status tl_predict_step(tl_trainer *t, const tl_array *inputs, int n)
-{
-    return run(t, TL_PREDICT, inputs, n);
-}
+tl_status tl_predict_step(tl_trainer *t, const tl_array *inputs, int n) { return run(t, TL_PREDICT, inputs, n); }
 
 /* ---- looking ------------------------------------------------------------------------------------------------ */
 
@@ -316,27 +308,15 @@ tl_session *tl_trainer_session(tl_trainer *t, tl_mode mode)
     return mode >= TL_TRAIN && mode <= TL_PREDICT ? t->session[mode] : NULL;
 }
 
-tl_optimizer *tl_trainer_optimizer(tl_trainer *t)
-{
-    return t->optimizer;
-}
+tl_optimizer *tl_trainer_optimizer(tl_trainer *t) { return t->optimizer; }
 
 void tl_trainer_reset_states(tl_trainer *t)
 {
     for (int m = TL_TRAIN; m <= TL_PREDICT; m++) tl_session_reset(t->session[m]);
 }
 
-double tl_trainer_norm(const tl_trainer *t)
-{
-    return t->norm;
-}
+double tl_trainer_norm(const tl_trainer *t) { return t->norm; }
 
-int tl_trainer_plans(const tl_trainer *t)
-{
-    return t->n_plans;
-}
+int tl_trainer_plans(const tl_trainer *t) { return t->n_plans; }
 
-void tl_trainer_set_key(tl_trainer *t, uint64_t key)
-{
-    t->o.key = key;
-}
+void tl_trainer_set_key(tl_trainer *t, uint64_t key) { t->o.key = key; }

@@ -34,7 +34,7 @@ static void join_rows(batch_product *s, bool has_from)
     while (s->axes > 0 && !s->ta && !s->b[s->axes - 1] && s->one.m > 0) {
         const int i = s->axes - 1;
         if (s->dim[i] != 1 && s->a[i] != s->one.m * s->one.a.row) return;
-        if (s->one.m == 1) s->one.from.row = s->from[i];
+        if (s->one.m == 1 && has_from) s->one.from.row = s->from[i];
         if (s->dim[i] != 1 && has_from && s->from[i] != s->one.m * s->one.from.row) return;
         s->one.m *= s->dim[i];
         s->left = s->dim[i] ? s->left / s->dim[i] : 0;
@@ -42,32 +42,38 @@ static void join_rows(batch_product *s, bool has_from)
     }
 }
 
-/* C0's strides in the last two axes */
-static product_matrix start_of(const real *p, const tl_desc *d)
+/* C0's strides in the last two axes of a result that is n wide */
+static product_matrix start_of(const real *p, const tl_desc *d, int64_t n)
 {
-    const int64_t n = d->rank ? d->dim[d->rank - 1] : 1, m = d->rank > 1 ? d->dim[d->rank - 2] : 1;
-    return (product_matrix){ p, m == 1 ? 0 : n, n != 1 };
+    const int64_t columns = d->rank ? d->dim[d->rank - 1] : 1, rows = d->rank > 1 ? d->dim[d->rank - 2] : 1;
+    return (product_matrix){ p, rows == 1 ? 0 : columns, columns == n };
 }
 
-static batch_product batch_of(const tl_run_args *r)
+/* Field by field: clearing the whole would cost as much as a small product. */
+static void batch_begin(batch_product *s, const tl_run_args *r)
 {
     const tl_product_attr *p = r->attr;
     const tl_desc *y = r->out_desc, *a = &r->in_desc[0], *b = &r->in_desc[1];
     const bool has_from = r->n_in > 2 && r->in[2];
     const int64_t lda = a->dim[a->rank - 1], ldb = b->dim[b->rank - 1];
-    batch_product s = { .ta = p->ta, .tb = p->tb, .axes = y->rank - 2, .left = 1 };
-    s.one = (product){ .m = y->dim[y->rank - 2], .n = y->dim[y->rank - 1], .k = p->ta ? a->dim[a->rank - 2] : lda,
-                       .a = { r->in[0], p->ta ? 1 : lda, p->ta ? lda : 1 },
-                       .b = { r->in[1], p->tb ? 1 : ldb, p->tb ? ldb : 1 },
-                       .c = r->out, .row = y->dim[y->rank - 1], .col = 1, .work = r->work };
-    if (has_from) s.one.from = start_of(r->in[2], &r->in_desc[2]);
-    if (!s.axes) return s;
-    for (int i = 0; i < s.axes; i++) s.left *= s.dim[i] = y->dim[i];
-    spread_strides(s.a, a, y->rank);
-    spread_strides(s.b, b, y->rank);
-    if (has_from) spread_strides(s.from, &r->in_desc[2], y->rank);
-    join_rows(&s, has_from);
-    return s;
+    s->one = (product){ .m = y->dim[y->rank - 2], .n = y->dim[y->rank - 1], .k = p->ta ? a->dim[a->rank - 2] : lda,
+                        .a = { r->in[0], p->ta ? 1 : lda, p->ta ? lda : 1 },
+                        .b = { r->in[1], p->tb ? 1 : ldb, p->tb ? ldb : 1 },
+                        .c = r->out, .row = y->dim[y->rank - 1], .col = 1, .work = r->work };
+    if (has_from) s->one.from = start_of(r->in[2], &r->in_desc[2], s->one.n);
+    s->ta = p->ta;
+    s->tb = p->tb;
+    s->left = 1;
+    s->axes = y->rank - 2;
+    if (!s->axes) return;
+    for (int i = 0; i < s->axes; i++) {
+        s->left *= s->dim[i] = y->dim[i];
+        s->index[i] = 0;
+    }
+    spread_strides(s->a, a, y->rank);
+    spread_strides(s->b, b, y->rank);
+    if (has_from) spread_strides(s->from, &r->in_desc[2], y->rank);
+    join_rows(s, has_from);
 }
 
 static void batch_next(batch_product *s)
@@ -102,7 +108,7 @@ static void batch_run(const batch_product *s)
     const product *p = &s->one;
     const bool large = p->m >= TL_BLAS_MIN_ROWS && (double)p->m * (double)p->n * (double)p->k > TL_BLAS_MIN_WORK;
     if (large && p->m < INT32_MAX && p->n < INT32_MAX && p->k < INT32_MAX && !tl_exact()) run_blas(s);
-    else product_run(*p);
+    else product_run(p);
 }
 
 #endif

@@ -1,4 +1,5 @@
-/* ops/kernels/lanes.h - sum and maximum over a row: lane i mod 16 takes its elements in order; then a tree of fixed shape. */
+/* ops/kernels/lanes.h - sum and maximum over a row: lane i mod 16 takes its elements in order; then a tree of fixed
+ * shape. */
 #ifndef TL_LANES_H
 #define TL_LANES_H
 

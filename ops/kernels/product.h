@@ -1,10 +1,11 @@
-/* ops/kernels/product.h - the library's own matrix product: c = from + a b, each element one chain of fused multiply-adds,
+/* ops/kernels/product.h - the library's own matrix product: c = from + a b, each element one chain of fused
+ * multiply-adds,
  *
  *     c_ij = from_ij (or 0);  for k ascending: c_ij = fma(a_ik, b_kj, c_ij)
  *
- * so that neither tiling nor packing, splitting or transposing changes a bit. A tile of up to TILE_ROWS x 2 vectors of c is
- * kept in registers while k runs. b comes in panels as wide as a tile, at most TL_PANEL_DEPTH deep: packed into `work`, where
- * they stay in the L1 cache while all rows pass, or, for few rows, from where they are.
+ * so that neither tiling nor packing, splitting or transposing changes a bit. A tile of up to TILE_ROWS x 2 vectors
+ * of c is kept in registers while k runs. b comes in panels as wide as a tile, at most TL_PANEL_DEPTH deep: packed
+ * into `work`, where they stay in the L1 cache while all rows pass, or, for few rows, from where they are.
  */
 #ifndef TL_PRODUCT_H
 #define TL_PRODUCT_H
@@ -45,7 +46,11 @@ typedef struct tile_args {
     int columns;
 } tile_args;
 
-#define UNROLL _Pragma("GCC unroll 16")
+#if defined __clang__
+# define UNROLL _Pragma("clang loop unroll(full)")
+#else
+# define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 static inline __attribute__((always_inline)) void tile(const tile_args *t, const int rows, const int vectors, const bool part)
 {
@@ -56,20 +61,20 @@ static inline __attribute__((always_inline)) void tile(const tile_args *t, const
     const int64_t a_row = t->a_row, a_col = t->a_col, ldb = t->ldb;
 #define AT(v) (part && (v) == last)
     UNROLL for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
             const real *f = t->from + i * t->ldf + v * W;
             sum[i][v] = !t->from ? vzero() : AT(v) ? vload_part(f, mask) : vload(f);
         }
     for (int64_t k = t->k; k > 0; k--, a += a_col, b += ldb) {
         vec y[2];
-        for (int v = 0; v < vectors; v++) y[v] = AT(v) ? vload_part(b + v * W, mask) : vload(b + v * W);
+        UNROLL for (int v = 0; v < vectors; v++) y[v] = AT(v) ? vload_part(b + v * W, mask) : vload(b + v * W);
         UNROLL for (int i = 0; i < rows; i++) {
             const vec x = vspread(a + i * a_row);
-            for (int v = 0; v < vectors; v++) sum[i][v] = vfma(x, y[v], sum[i][v]);
+            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vfma(x, y[v], sum[i][v]);
         }
     }
     UNROLL for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
             real *c = t->c + i * t->ldc + v * W;
             if (AT(v)) vstore_part(c, mask, sum[i][v]);
             else vstore(c, sum[i][v]);
@@ -159,16 +164,33 @@ static void product_rows(const product *s, int64_t i, int64_t rows)
     } while (k < s->k);
 }
 
-static void product_run(product s)
+/* Most products of small networks are one tile. */
+static bool is_one_tile(const product *s)
 {
-    if (s.n < W / 2 && s.m > s.n && s.m * s.k > TL_NARROW) {       /* narrow: the transposed product fills vectors */
-        s = (product){ s.n, s.m, s.k, { s.b.p, s.b.col, s.b.row }, { s.a.p, s.a.col, s.a.row },
-                       { s.from.p, s.from.col, s.from.row }, s.c, s.col, s.row, s.work };
-    }
-    for (int64_t i = 0, left = (s.m + TL_BLOCK_ROWS - 1) / TL_BLOCK_ROWS; left > 0; left--) {
-        const int64_t rows = (s.m - i + left - 1) / left;
-        product_rows(&s, i, rows);
+    return s->m <= TILE_ROWS && s->n <= TILE_WIDTH && s->k <= TL_PANEL_DEPTH && s->b.col == 1 && s->col == 1 &&
+           (!s->from.p || s->from.col == 1);
+}
+
+static void product_blocks(const product *s)
+{
+    for (int64_t i = 0, left = (s->m + TL_BLOCK_ROWS - 1) / TL_BLOCK_ROWS; left > 0; left--) {
+        const int64_t rows = (s->m - i + left - 1) / left;
+        product_rows(s, i, rows);
         i += rows;
+    }
+}
+
+static void product_run(const product *s)
+{
+    if (is_one_tile(s)) {
+        const tile_args t = { s->k, s->a.p, s->a.row, s->a.col, s->b.p, s->b.row, s->from.p, s->from.row, s->c, s->row,
+                              (int)s->n };
+        tiles[s->m - 1][s->n > W][s->n % W != 0](&t);
+    } else if (s->n < W / 2 && s->m > s->n && s->m * s->k > TL_NARROW) {   /* narrow: the transposed product fills vectors */
+        product_blocks(&(product){ s->n, s->m, s->k, { s->b.p, s->b.col, s->b.row }, { s->a.p, s->a.col, s->a.row },
+                                   { s->from.p, s->from.col, s->from.row }, s->c, s->col, s->row, s->work });
+    } else {
+        product_blocks(s);
     }
 }
 

@@ -2,8 +2,8 @@
  * spelled out: compilers turn loops over them into vector code, and the bits are the same on every instruction set and
  * at every position. Errors are below 2 ulp (tests/test_kernels.c measures them). Doubles go to libm.
  *
- * Methods: exp by n = round(x / ln 2) and a polynomial on the rest (Cephes' coefficients); tanh from expm1(2 |x|); log on
- * [sqrt(1/2), sqrt 2) (Cephes). Comparisons are written so that a NaN passes through them.
+ * Methods: exp by n = round(x / ln 2) and a polynomial on the rest (Cephes' coefficients); tanh from expm1(2 |x|);
+ * log on [sqrt(1/2), sqrt 2) (Cephes). Comparisons are written so that a NaN passes through them.
  */
 #ifndef TL_VMATH_H
 #define TL_VMATH_H

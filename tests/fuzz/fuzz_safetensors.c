@@ -1,5 +1,5 @@
-/* tests/fuzz/fuzz_safetensors.c - any bytes as a safetensors file: no crash, no leak, and what is accepted makes sense and
- * survives being written and read again. */
+/* tests/fuzz/fuzz_safetensors.c - any bytes as a safetensors file: no crash, no leak, and what is accepted makes sense
+ * and survives being written and read again. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void again(const tl_safetensors *f)
     const tl_named_text *t = tl_safetensors_texts(f, &n_texts);
     snprintf(path, sizeof path, "/tmp/fuzz_safetensors.%ld", (long)getpid());
     const tl_status status = tl_safetensors_write(path, e, n, t, n_texts);
-    if (status == TL_E_NAME) return;   /* an empty name can be read but not written */
+    if (status == TL_E_NAME) return; /* an empty name can be read but not written */
     demand(!status, "what was read cannot be written");
     demand(!tl_safetensors_read(path, &g), "what was written cannot be read");
     for (int i = 0; i < n; i++) compare(&e[i], tl_safetensors_array(g, e[i].name));
@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     static unsigned runs;
     const tl_status status = tl_safetensors_parse("input", bytes, size, &f);
     demand(status == TL_OK || status == TL_E_FORMAT, "an unexpected status");
-    if (!status && runs++ % 16 == 0) again(f);   /* disks are slow */
+    if (!status && runs++ % 16 == 0) again(f); /* disks are slow */
     if (!status) tl_safetensors_free(f);
     demand(tl_live_bytes() == 0, "memory was kept");
     return 0;
