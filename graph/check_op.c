@@ -4,6 +4,7 @@
  * gradients, and gradients of gradients, agree with differences in f64; f32 agrees with f64; memory may run out at any
  * point. All but the last two also with the same tensor as several operands, in every way that shapes allow.
  */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,7 +150,8 @@ static void check_runs(tl_check *c, tl_dtype dtype)
 /* ---- f32 against f64 ---------------------------------------------------------------------------------------- */
 
 /* Both types see the same numbers, so what differs is rounding: of an element itself, of the larger ones that it was made
- * from (hence the part that is relative to the largest), and in a gradient of the result that it was made from (`floor`). */
+ * from (hence the part that is relative to the largest), and in a gradient of the result that it was made from (`floor`).
+ * Below FLT_MIN runs flush to zero. */
 static void compare(tl_check *c, const tl_rig *f32, const tl_rig *f64, int k, double floor)
 {
     tl_array x, y;
@@ -157,7 +159,8 @@ static void compare(tl_check *c, const tl_rig *f32, const tl_rig *f64, int k, do
     const int64_t n = tl_read_all(x, c->a);
     const double rtol = c->op->f32_rtol > 0 ? c->op->f32_rtol : 1e-5, max = tl_largest(c->b, tl_read_all(y, c->b));
     int64_t i = 0;
-    while (i < n && isfinite(c->b[i]) && fabs(c->a[i] - c->b[i]) <= rtol * (fabs(c->b[i]) + max / 16 + floor)) i++;
+    while (i < n && isfinite(c->b[i]) && fabs(c->a[i] - c->b[i]) <= rtol * (fabs(c->b[i]) + max / 16 + floor) + FLT_MIN)
+        i++;
     tl_verdict(c, i == n, "%s (%d), element %lld: %.9g in f32, %.9g in f64", tl_level_name[f64->level], k, (long long)i,
                i < n ? c->a[i] : 0, i < n ? c->b[i] : 0);
 }

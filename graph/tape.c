@@ -413,13 +413,22 @@ static bool dtypes_fit(tl_tape *t, tl_place at, const struct tl_op *op, const tl
     return true;
 }
 
+/* Is this an operation, with the attributes it needs? */
+static bool op_fits(tl_tape *t, tl_place at, const struct tl_op *op, const void *attr)
+{
+    if (!op || op->size < offsetof(struct tl_op, id) || !op->name || !op->shape)
+        tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_apply: this is no struct tl_op (.size, .name, .shape are needed)");
+    else if (op->attr_size && !attr)
+        tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: its attributes are missing", op->name);
+    return !t->status;
+}
+
 tl_tensor tl_apply_at(tl_place at, const struct tl_op *op, const tl_tensor *in, int n, const void *attr)
 {
     tl_tape *t = tl_tape_of(in, n);
     if (!t) return tl_without_tape(at, in, n);
     if (t->status) return tl_error_handle(t);
-    if (!op || op->size < offsetof(struct tl_op, id) || !op->shape)
-        return tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_apply: this is no struct tl_op (.size, .shape are needed)");
+    if (!op_fits(t, at, op, attr)) return tl_error_handle(t);
     if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))
         return tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: %d operands are too %s", op->name, n, n < op->min_in ? "few" : "many");
     uint32_t few_id[8], *id = n <= 8 ? few_id : tl_arena_alloc(&t->arena, (size_t)n * sizeof *id);
@@ -455,9 +464,11 @@ tl_tensor tl_apply_leaf_at(tl_place at, tl_scope *s, const struct tl_op *op, con
     tl_shape_rule r = { .op = op, .attr = attr, .dtype = t->model->dtype, .out.dtype = t->model->dtype,
                         .status = TL_E_SHAPE };
     const tl_place_mark m = tl_enter(at, s);
-    tl_tensor y;
-    if (!op->shape(&r)) y = tl_tape_fail(t, at, r.status, "%s: %s", op->name, r.reason);
-    else y = tl_handle(t, tl_record(t, at, s, op, NULL, 0, attr, op->attr_size, &r.out));
+    tl_tensor y = tl_error_handle(t);
+    const bool fits = op_fits(t, at, op, attr);
+    if (fits && op->min_in > 0) tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: it needs operands", op->name);
+    else if (fits && !op->shape(&r)) tl_tape_fail(t, at, r.status, "%s: %s", op->name, r.reason);
+    else if (fits) y = tl_handle(t, tl_record(t, at, s, op, NULL, 0, attr, op->attr_size, &r.out));
     tl_leave(s, m);
     return y;
 }

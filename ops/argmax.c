@@ -1,5 +1,4 @@
-/* ops/argmax.c - y = i32 index of the largest along an axis, which is dropped; the first of ties; a NaN is the
- * largest. */
+/* ops/argmax.c - y = i32 index of the largest along an axis, which is dropped; first of ties; a NaN is the largest. */
 #include "ops/define.h"
 
 typedef struct argmax_attr {

@@ -27,7 +27,8 @@ static bool broadcast_shape(tl_shape_rule *r)
     for (int i = 0; i < r->out.rank; i++) {
         const int64_t d = i < extra ? 1 : x->dim[i - extra];
         if (a->dim[i] < 0 || (d != 1 && d != a->dim[i]))
-            return tl_refuse(r, TL_E_SHAPE, "dimension %lld does not broadcast to %lld", (long long)d, (long long)a->dim[i]);
+            return tl_refuse(r, TL_E_SHAPE, "dimension %lld does not broadcast to %lld", (long long)d,
+                             (long long)a->dim[i]);
         r->out.dim[i] = a->dim[i];
     }
     return true;
@@ -35,7 +36,8 @@ static bool broadcast_shape(tl_shape_rule *r)
 
 static tl_tensor broadcast_vjp(const tl_vjp *v, int i) { return tl_unbroadcast(v->g, v->in[i]); }
 
-#define SHAPE(...) .attr = &(const tl_reshape_attr){ (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ } }
+#define SHAPE(...)                                                                                                    \
+    .attr = &(const tl_reshape_attr){ (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ } }
 TL_OP(broadcast_to, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .takes_i32 = true,
       .attr_size = sizeof(tl_reshape_attr), .shape = broadcast_shape, .vjp = broadcast_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(3) }, SHAPE(2, 3) }, { 1, { TL_CASE_SHAPE(2, 1, 4) }, SHAPE(2, 3, 4) },
@@ -51,6 +53,22 @@ tl_tensor tl_broadcast_to_at(tl_place at, tl_tensor x, int rank, const int64_t *
     for (int i = 0; i < rank && i < TL_MAX_RANK; i++) a.dim[i] = dim[i];
     return tl_apply_at(at, &tl_op_broadcast_to, &x, 1, &a);
 }
-tl_tensor(tl_broadcast_to)(tl_tensor x, int rank, const int64_t *dim) { return tl_broadcast_to_at(TL_NOWHERE, x, rank, dim); }
+tl_tensor(tl_broadcast_to)(tl_tensor x, int rank, const int64_t *dim)
+{
+    return tl_broadcast_to_at(TL_NOWHERE, x, rank, dim);
+}
+
+/* Axes that g has in front are summed away; axes where `like` has 1 are summed to 1. A sum, if any, is the newest node. */
+tl_tensor tl_unbroadcast(tl_tensor g, tl_tensor like)
+{
+    const tl_shape want = tl_shape_of(like);
+    const int extra = tl_rank(g) - want.rank;
+    int axes[TL_MAX_RANK], n = 0;
+    for (int i = 0; i < want.rank; i++)
+        if (want.dim[i] == 1 && tl_dim(g, extra + i) != 1) axes[n++] = extra + i;
+    if (n) g = tl_sum_keep(g, n, axes);
+    for (int i = 0; i < extra; i++) axes[i] = i;
+    return extra > 0 ? tl_sum(g, extra, axes) : g;
+}
 
 #endif

@@ -25,7 +25,8 @@ CAST_LOOP(int32_t, real)
         const from *x = r->in[0];                                                                                     \
         for (int64_t i = 0; i < n; i++)                                                                               \
             if (!((double)x[i] > -2147483649.0 && (double)x[i] < 2147483648.0))                                       \
-                return tl_kernel_fail(r, TL_E_INDEX, "%g at position %lld does not fit i32", (double)x[i], (long long)i); \
+                return tl_kernel_fail(r, TL_E_INDEX, "%g at position %lld does not fit i32", (double)x[i],            \
+                                      (long long)i);                                                                  \
         for (int64_t i = 0; i < n; i++) ((int32_t *)r->out)[i] = (int32_t)x[i];                                       \
         return TL_OK;                                                                                                 \
     }

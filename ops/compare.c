@@ -41,16 +41,16 @@ static bool compare_shape(tl_shape_rule *r)
 }
 
 #define COMPARE_OP(op)                                                                                                \
-    TL_OP(op, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = compare_shape, .takes_i32 = true,              \
+    TL_OP(op, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = compare_shape, .takes_i32 = true,             \
           .no_gradient = true,                                                                                        \
           TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } },                                               \
                    { 2, { TL_CASE_IDS(4, 1), TL_CASE_IDS(3) }, .ids = 3 },                                            \
                    { 2, { TL_CASE_SHAPE(0), TL_CASE_SCALAR } },                                                       \
                    { 2, { TL_CASE_IDS(2), TL_CASE_SHAPE(2) }, .ids = 3, .rejects = true },                            \
                    { 2, { TL_CASE_SHAPE(2), TL_CASE_SHAPE(3) }, .rejects = true }));                                  \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor a, tl_tensor b)                                                      \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor a, tl_tensor b)                                                     \
     {                                                                                                                 \
-        return tl_apply_at(at, &tl_op_##op, (tl_tensor[]){ a, b }, 2, NULL);                                           \
+        return tl_apply_at(at, &tl_op_##op, (tl_tensor[]){ a, b }, 2, NULL);                                          \
     }                                                                                                                 \
     tl_tensor(tl_##op)(tl_tensor a, tl_tensor b) { return tl_##op##_at(TL_NOWHERE, a, b); }
 

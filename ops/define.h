@@ -71,7 +71,7 @@ static inline int64_t tl_elements(const tl_desc *d) { return tl_span(d, 0, d->ra
     TL_BASE_KERNEL(op_name, f32);                                                                                     \
     TL_BASE_KERNEL(op_name, f64);                                                                                     \
     extern const struct tl_op tl_op_##op_name;                                                                        \
-    const struct tl_op tl_op_##op_name = { .size = sizeof(struct tl_op), .name = #op_name, .id = TL_OP_##op_name + 1,   \
+    const struct tl_op tl_op_##op_name = { .size = sizeof(struct tl_op), .name = #op_name, .id = TL_OP_##op_name + 1, \
                                            .f32 = tl_k_##op_name##_base_f32, .f64 = tl_k_##op_name##_base_f64,        \
                                            __VA_ARGS__ }
 
@@ -82,22 +82,22 @@ static inline int64_t tl_elements(const tl_desc *d) { return tl_span(d, 0, d->ra
 
 /* An elementwise op of one (two) operands and its public function; the rest are cases. */
 #define TL_UNARY(op, vjp_rule, ...)                                                                                   \
-    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .shape = tl_shape_same, .vjp = vjp_rule, __VA_ARGS__);   \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }             \
+    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .shape = tl_shape_same, .vjp = vjp_rule, __VA_ARGS__); \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }            \
     tl_tensor(tl_##op)(tl_tensor x) { return tl_##op##_at(TL_NOWHERE, x); }
 #define TL_BINARY(op, vjp_rule, ...)                                                                                  \
-    TL_OP(op, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast, .vjp = vjp_rule,            \
+    TL_OP(op, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast, .vjp = vjp_rule,          \
           __VA_ARGS__);                                                                                               \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor a, tl_tensor b)                                                      \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor a, tl_tensor b)                                                     \
     {                                                                                                                 \
-        return tl_apply_at(at, &tl_op_##op, (tl_tensor[]){ a, b }, 2, NULL);                                           \
+        return tl_apply_at(at, &tl_op_##op, (tl_tensor[]){ a, b }, 2, NULL);                                          \
     }                                                                                                                 \
     tl_tensor(tl_##op)(tl_tensor a, tl_tensor b) { return tl_##op##_at(TL_NOWHERE, a, b); }
 
 /* An op that is never recorded: its shape rule only says what is wrong with a call that is made of other ops. */
 #define TL_REFUSAL(op_name, attr_type, rule)                                                                          \
-    static const struct tl_op refusal_##op_name = { .size = sizeof(struct tl_op), .name = #op_name, .min_in = 1,        \
-                                                    .max_in = 1, .attr_size = sizeof(attr_type), .takes_i32 = true,      \
+    static const struct tl_op refusal_##op_name = { .size = sizeof(struct tl_op), .name = #op_name, .min_in = 1,      \
+                                                    .max_in = 1, .attr_size = sizeof(attr_type), .takes_i32 = true,   \
                                                     .shape = rule }
 
 /* Ops for vjp rules, not public: y = c ? a : 0, y = c ? 0 : a, y = g (1 - t^2), y = g s (1 - s), and pick's adjoint. */

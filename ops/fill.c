@@ -53,7 +53,10 @@ TL_OP(iota, .cls = TL_LEAF, .attr_size = sizeof(iota_attr), .shape = iota_shape,
       TL_CASES({ 0, .attr = &(const iota_attr){ 5 } }, { 0, .attr = &(const iota_attr){ 0 } },
                { 0, .attr = &(const iota_attr){ -1 }, .rejects = true }));
 
-tl_tensor tl_iota_at(tl_place at, tl_scope *s, int64_t n) { return tl_apply_leaf_at(at, s, &tl_op_iota, &(iota_attr){ n }); }
+tl_tensor tl_iota_at(tl_place at, tl_scope *s, int64_t n)
+{
+    return tl_apply_leaf_at(at, s, &tl_op_iota, &(iota_attr){ n });
+}
 tl_tensor(tl_iota)(tl_scope *s, int64_t n) { return tl_iota_at(TL_NOWHERE, s, n); }
 
 #endif

@@ -88,14 +88,15 @@ TL_OP(gather, .min_in = 2, .max_in = 2, .cls = TL_GATHER, .role = TL_ROLE_GATHER
                { 2, { TL_CASE_SCALAR, TL_CASE_IDS(2) }, .ids = 1, .rejects = true }));
 
 #define ROWS(n) .attr = &(const tl_scatter_attr){ n }
-TL_OP(scatter_add, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_GATHER, .role = TL_ROLE_SCATTER_ADD, .takes_i32 = true,
-      .attr_size = sizeof(tl_scatter_attr), .shape = scatter_shape, .vjp = scatter_add_vjp,
+TL_OP(scatter_add, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_GATHER, .role = TL_ROLE_SCATTER_ADD,
+      .takes_i32 = true, .attr_size = sizeof(tl_scatter_attr), .shape = scatter_shape, .vjp = scatter_add_vjp,
       TL_CASES({ 2, { TL_CASE_SHAPE(5, 3), TL_CASE_IDS(5) }, ROWS(4), .ids = 4 },
                { 3, { TL_CASE_SHAPE(2, 2, 3), TL_CASE_IDS(2, 2), TL_CASE_SHAPE(4, 3) }, ROWS(4), .ids = 4 },
                { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_IDS(2, 3) }, ROWS(5), .ids = 5 },
                { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_IDS(0) }, ROWS(2), .ids = 2 },
                { 2, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(5) }, ROWS(4), .ids = 4, .rejects = true },
-               { 3, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(4), TL_CASE_SHAPE(3, 3) }, ROWS(4), .ids = 4, .rejects = true }));
+               { 3, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(4), TL_CASE_SHAPE(3, 3) }, ROWS(4), .ids = 4,
+                 .rejects = true }));
 
 tl_tensor tl_gather_at(tl_place at, tl_tensor table, tl_tensor ids)
 {
@@ -105,7 +106,8 @@ tl_tensor(tl_gather)(tl_tensor table, tl_tensor ids) { return tl_gather_at(TL_NO
 
 tl_tensor tl_scatter_add_at(tl_place at, tl_tensor c, tl_tensor g, tl_tensor ids, int64_t rows)
 {
-    return tl_apply_at(at, &tl_op_scatter_add, (tl_tensor[]){ g, ids, c }, tl_absent(c) ? 2 : 3, &(tl_scatter_attr){ rows });
+    return tl_apply_at(at, &tl_op_scatter_add, (tl_tensor[]){ g, ids, c }, tl_absent(c) ? 2 : 3,
+                       &(tl_scatter_attr){ rows });
 }
 tl_tensor(tl_scatter_add)(tl_tensor c, tl_tensor g, tl_tensor ids, int64_t rows)
 {

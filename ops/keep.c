@@ -52,8 +52,9 @@ static tl_tensor drop_vjp(const tl_vjp *v, int i)
 }
 
 #define MASK_CASES                                                                                                    \
-    TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_IDS(2, 3), TL_CASE_SHAPE(2, 3) }, .ids = 2 }, \
-             { 2, { TL_CASE_IDS(2, 1), TL_CASE_SHAPE(4, 1, 3) }, .ids = 2 },
+    TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } },                                                     \
+             { 2, { TL_CASE_IDS(2, 3), TL_CASE_SHAPE(2, 3) }, .ids = 2 },                                             \
+             { 2, { TL_CASE_IDS(2, 1), TL_CASE_SHAPE(4, 1, 3) }, .ids = 2 },                                          \
              { 2, { TL_CASE_IDS(0), TL_CASE_SHAPE(0) }, .ids = 2 })
 
 TL_OP(keep, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .takes_i32 = true, .shape = mask_shape, .vjp = keep_vjp,

@@ -29,7 +29,8 @@ static bool batch_shape(tl_shape_rule *r, const tl_shape *a, const tl_shape *b)
         const int p = i - (r->out.rank - a->rank), q = i - (r->out.rank - b->rank);
         const int64_t da = p < 0 ? 1 : a->dim[p], db = q < 0 ? 1 : b->dim[q];
         if (da != db && da != 1 && db != 1)
-            return tl_refuse(r, TL_E_SHAPE, "batch dimensions %lld and %lld do not broadcast", (long long)da, (long long)db);
+            return tl_refuse(r, TL_E_SHAPE, "batch dimensions %lld and %lld do not broadcast", (long long)da,
+                             (long long)db);
         r->out.dim[i] = da == 1 ? db : da;
     }
     return true;
@@ -115,6 +116,9 @@ tl_tensor tl_gemm_at(tl_place at, tl_tensor c, tl_tensor a, tl_tensor b, bool tr
     return tl_apply_at(at, &tl_op_matmul, (tl_tensor[]){ a, b, c }, tl_absent(c) ? 2 : 3,
                        &(tl_product_attr){ transpose_a, transpose_b });
 }
-tl_tensor(tl_gemm)(tl_tensor c, tl_tensor a, tl_tensor b, bool ta, bool tb) { return tl_gemm_at(TL_NOWHERE, c, a, b, ta, tb); }
+tl_tensor(tl_gemm)(tl_tensor c, tl_tensor a, tl_tensor b, bool ta, bool tb)
+{
+    return tl_gemm_at(TL_NOWHERE, c, a, b, ta, tb);
+}
 
 #endif

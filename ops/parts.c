@@ -42,7 +42,8 @@ static bool stack_refused(tl_shape_rule *r)
 {
     const int64_t k = ((const tl_concat_attr *)r->attr)->axis;
     if (k > 0) return tl_refuse(r, TL_E_SHAPE, "operands 0 and %lld are not of one shape", (long long)k);
-    return tl_refuse(r, TL_E_ARGUMENT, r->in->rank == TL_MAX_RANK ? "no room for another axis" : "there is no such axis");
+    return tl_refuse(r, TL_E_ARGUMENT, "%s",
+                     r->in->rank < TL_MAX_RANK ? "there is no such axis" : "no room for another axis");
 }
 TL_REFUSAL(stack, tl_concat_attr, stack_refused);
 
@@ -74,7 +75,8 @@ tl_tensor tl_stack_at(tl_place at, int n, const tl_tensor *x, int axis)
         if (t.rank != s.rank || memcmp(t.dim, s.dim, (size_t)s.rank * sizeof *s.dim))
             return tl_apply_at(at, &refusal_stack, x, 1, &(tl_concat_attr){ k });
     }
-    if (a < 0 || a > s.rank || s.rank == TL_MAX_RANK) return tl_apply_at(at, &refusal_stack, x, 1, &(tl_concat_attr){ 0 });
+    if (a < 0 || a > s.rank || s.rank == TL_MAX_RANK)
+        return tl_apply_at(at, &refusal_stack, x, 1, &(tl_concat_attr){ 0 });
     if (a == s.rank) return stack_last(at, n, x);
     memmove(s.dim + a + 1, s.dim + a, (size_t)(s.rank - a) * sizeof *s.dim);
     s.dim[a] = n;

@@ -65,7 +65,11 @@ static bool unpick_shape(tl_shape_rule *r)
     return fits ? depth_shape(r, id, g->dtype) : tl_refuse(r, TL_E_SHAPE, "there is not one id for each number");
 }
 
-static tl_tensor pick_vjp(const tl_vjp *v, int i) { return i ? TL_NONE : tl_unpick(v->g, v->in[1], tl_dim(v->in[0], -1)); }
+static tl_tensor pick_vjp(const tl_vjp *v, int i)
+{
+    return i ? TL_NONE : tl_unpick(v->g, v->in[1], tl_dim(v->in[0], -1));
+}
+
 static tl_tensor unpick_vjp(const tl_vjp *v, int i) { return i ? TL_NONE : tl_pick(v->g, v->in[1]); }
 
 #define DEPTH(n) .attr = &(const tl_depth_attr){ n }
@@ -84,8 +88,8 @@ TL_OP(unpick, .min_in = 2, .max_in = 2, .cls = TL_GATHER, .takes_i32 = true, .at
                { 2, { TL_CASE_SHAPE(0), TL_CASE_IDS(0) }, DEPTH(4), .ids = 4 },
                { 2, { TL_CASE_SHAPE(5), TL_CASE_IDS(4) }, DEPTH(3), .ids = 3, .rejects = true }));
 
-TL_OP(one_hot, .min_in = 1, .max_in = 1, .cls = TL_GATHER, .role = TL_ROLE_ONE_HOT, .takes_i32 = true, .no_gradient = true,
-      .attr_size = sizeof(tl_depth_attr), .shape = one_hot_shape,
+TL_OP(one_hot, .min_in = 1, .max_in = 1, .cls = TL_GATHER, .role = TL_ROLE_ONE_HOT, .takes_i32 = true,
+      .no_gradient = true, .attr_size = sizeof(tl_depth_attr), .shape = one_hot_shape,
       TL_CASES({ 1, { TL_CASE_IDS(5) }, DEPTH(3), .ids = 3 }, { 1, { TL_CASE_IDS(2, 3) }, DEPTH(4), .ids = 4 },
                { 1, { TL_CASE_IDS(0) }, DEPTH(4), .ids = 4 }, { 1, { { .dtype = TL_I32 } }, DEPTH(2), .ids = 2 },
                { 1, { TL_CASE_SHAPE(2) }, DEPTH(2), .rejects = true },

@@ -17,41 +17,11 @@ typedef struct random_attr {
 
 #ifdef TL_REAL
 
-/* splitmix64's finalizer (Steele, Lea, Flood, OOPSLA'14) */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    uint64_t z = a + 0x9E3779B97F4A7C15u * (b + 1);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
+#include "ops/kernels/random.h"
 
-static real uniform_of(const uint32_t w[4], int j, double p) { return (void)p, (real)(w[j] >> 8) * (real)0x1p-24; }
+typedef real number_of(const uint32_t w[4], int j, double p);
 
-/* p 2^32 is exact, and w < 2^32: p = 1 always holds, p = 0 never. */
-static real bernoulli_of(const uint32_t w[4], int j, double p) { return w[j] < p * 0x1p32 ? 1 : 0; }
-
-/* Words 0 and 1 make numbers 0 and 1, words 2 and 3 the others; the first is never 0, so its logarithm is finite. */
-static real normal_of(const uint32_t w[4], int j, double p)
-{
-    (void)p;
-    const int first = j & 2;
-    const double radius = sqrt(-2 * log((w[first] + 0.5) * 0x1p-32)), angle = w[first + 1] * (0x1p-32 * 6.283185307179586);
-    return (real)(radius * (j & 1 ? sin(angle) : cos(angle)));
-}
-
-static uint64_t row_hash(const tl_desc *d, int64_t row, int64_t first_row)
-{
-    int64_t index[TL_MAX_RANK] = { 0 };
-    for (int a = d->rank - 2; a >= 0; row /= d->dim[a--]) index[a] = row % d->dim[a];
-    if (d->rank >= 2) index[d->rank >= 3] += first_row;
-    uint64_t h = 0;
-    for (int a = 0; a < d->rank - 1; a++) h = h * 0x9E3779B97F4A7C15u + (uint64_t)index[a] + 1;
-    return h;
-}
-
-static inline __attribute__((always_inline)) tl_status generate(const tl_run_args *r, real (*number)(const uint32_t *, int,
-                                                                                                      double))
+static inline __attribute__((always_inline)) tl_status generate(const tl_run_args *r, number_of *number)
 {
     const random_attr *a = r->attr;
     const tl_desc *d = r->out_desc;
@@ -76,7 +46,10 @@ KERNEL(random_bernoulli) { return generate(r, bernoulli_of); }
 
 #else
 
-void tl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) { tl_philox_block(counter, key, out); }
+void tl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+{
+    tl_philox_block(counter, key, out);
+}
 
 static bool random_shape(tl_shape_rule *r)
 {
@@ -93,9 +66,9 @@ static bool random_shape(tl_shape_rule *r)
 
 #define RANDOM(...) { 0, .attr = &(const random_attr){ 7, __VA_ARGS__ }
 #define RANDOM_OP(op)                                                                                                 \
-    TL_OP(op, .cls = TL_RANDOM, .attr_size = sizeof(random_attr), .shape = random_shape, .no_gradient = true,           \
-          TL_CASES(RANDOM(0.5, 2, { 3, 5 }) }, RANDOM(0.5, 0, { 0 }) }, RANDOM(0.25, 3, { 2, 3, 4 }) },                \
-                   RANDOM(0, 1, { 6 }) }, RANDOM(1, 2, { 0, 6 }) }, RANDOM(2, 1, { 6 }), .rejects = true },            \
+    TL_OP(op, .cls = TL_RANDOM, .attr_size = sizeof(random_attr), .shape = random_shape, .no_gradient = true,         \
+          TL_CASES(RANDOM(0.5, 2, { 3, 5 }) }, RANDOM(0.5, 0, { 0 }) }, RANDOM(0.25, 3, { 2, 3, 4 }) },               \
+                   RANDOM(0, 1, { 6 }) }, RANDOM(1, 2, { 0, 6 }) }, RANDOM(2, 1, { 6 }), .rejects = true },           \
                    RANDOM(0, 1, { -1 }), .rejects = true }))
 RANDOM_OP(random_uniform);
 RANDOM_OP(random_normal);
@@ -109,19 +82,26 @@ static tl_tensor record(tl_place at, tl_scope *s, const struct tl_op *op, int ra
     return tl_apply_leaf_at(at, s, op, &a);
 }
 
-#define RANDOM_CALL(op, value, ...)                                                                                   \
-    tl_tensor tl_##op##_at(tl_place at, tl_scope *s, int rank, const int64_t *dim __VA_ARGS__)                         \
-    {                                                                                                                 \
-        return record(at, s, &tl_op_##op, rank, dim, value);                                                           \
-    }
-RANDOM_CALL(random_uniform, 0)
-RANDOM_CALL(random_normal, 0)
-RANDOM_CALL(random_bernoulli, p, , double p)
+tl_tensor tl_random_uniform_at(tl_place at, tl_scope *s, int rank, const int64_t *dim)
+{
+    return record(at, s, &tl_op_random_uniform, rank, dim, 0);
+}
+tl_tensor tl_random_normal_at(tl_place at, tl_scope *s, int rank, const int64_t *dim)
+{
+    return record(at, s, &tl_op_random_normal, rank, dim, 0);
+}
+tl_tensor tl_random_bernoulli_at(tl_place at, tl_scope *s, int rank, const int64_t *dim, double p)
+{
+    return record(at, s, &tl_op_random_bernoulli, rank, dim, p);
+}
 tl_tensor(tl_random_uniform)(tl_scope *s, int rank, const int64_t *dim)
 {
     return tl_random_uniform_at(TL_NOWHERE, s, rank, dim);
 }
-tl_tensor(tl_random_normal)(tl_scope *s, int rank, const int64_t *dim) { return tl_random_normal_at(TL_NOWHERE, s, rank, dim); }
+tl_tensor(tl_random_normal)(tl_scope *s, int rank, const int64_t *dim)
+{
+    return tl_random_normal_at(TL_NOWHERE, s, rank, dim);
+}
 tl_tensor(tl_random_bernoulli)(tl_scope *s, int rank, const int64_t *dim, double p)
 {
     return tl_random_bernoulli_at(TL_NOWHERE, s, rank, dim, p);

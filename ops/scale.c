@@ -12,7 +12,11 @@ UNARY_KERNEL_ATTR(add_scalar, const real v = (real)((const scalar_attr *)r->attr
 
 #else
 
-static tl_tensor scale_vjp(const tl_vjp *v, int i) { return (void)i, tl_scale(v->g, ((const scalar_attr *)v->attr)->v); }
+static tl_tensor scale_vjp(const tl_vjp *v, int i)
+{
+    return (void)i, tl_scale(v->g, ((const scalar_attr *)v->attr)->v);
+}
+
 static tl_tensor add_scalar_vjp(const tl_vjp *v, int i) { return (void)i, v->g; }
 
 #define SCALAR_CASES                                                                                                  \
@@ -22,11 +26,11 @@ static tl_tensor add_scalar_vjp(const tl_vjp *v, int i) { return (void)i, v->g; 
              { 1, { TL_CASE_SHAPE(0) }, .attr = &(const scalar_attr){ 1 } })
 
 #define SCALAR_OP(op)                                                                                                 \
-    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .attr_size = sizeof(scalar_attr),                        \
-          .shape = tl_shape_same, .vjp = op##_vjp, SCALAR_CASES);                                                      \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor x, double v)                                                         \
+    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .attr_size = sizeof(scalar_attr),                      \
+          .shape = tl_shape_same, .vjp = op##_vjp, SCALAR_CASES);                                                     \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor x, double v)                                                        \
     {                                                                                                                 \
-        return tl_apply_at(at, &tl_op_##op, &x, 1, &(scalar_attr){ v });                                               \
+        return tl_apply_at(at, &tl_op_##op, &x, 1, &(scalar_attr){ v });                                              \
     }                                                                                                                 \
     tl_tensor(tl_##op)(tl_tensor x, double v) { return tl_##op##_at(TL_NOWHERE, x, v); }
 

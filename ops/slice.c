@@ -41,8 +41,8 @@ static bool slice_shape(tl_shape_rule *r)
     const tl_slice_attr *a = r->attr;
     if (!tl_axis_fits(r, a->axis)) return false;
     if (a->begin < 0 || a->begin > a->end || a->end > r->in->dim[a->axis])
-        return tl_refuse(r, TL_E_SHAPE, "elements %lld to %lld are not all in axis %lld, which has %lld", (long long)a->begin,
-                         (long long)a->end, (long long)a->axis, (long long)r->in->dim[a->axis]);
+        return tl_refuse(r, TL_E_SHAPE, "elements %lld to %lld are not all in axis %lld, which has %lld",
+                         (long long)a->begin, (long long)a->end, (long long)a->axis, (long long)r->in->dim[a->axis]);
     r->out = r->in[0];
     r->out.dim[a->axis] = a->end - a->begin;
     return true;
@@ -83,8 +83,8 @@ TL_OP(slice, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .role = TL_ROLE_SLICE, .t
                { 1, { TL_CASE_SHAPE(2, 3) }, PART(1, 2, 1), .rejects = true }));
 
 #define PAD(...) .attr = &(const pad_attr){ __VA_ARGS__ }
-TL_OP(pad, .min_in = 1, .max_in = 1, .cls = TL_MOVE, .takes_i32 = true, .attr_size = sizeof(pad_attr), .shape = pad_shape,
-      .vjp = pad_vjp,
+TL_OP(pad, .min_in = 1, .max_in = 1, .cls = TL_MOVE, .takes_i32 = true, .attr_size = sizeof(pad_attr),
+      .shape = pad_shape, .vjp = pad_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(3) }, PAD(0, 1, 2) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, PAD(1, 0, 2) },
                { 1, { TL_CASE_SHAPE(2, 3) }, PAD(1, 0, 0) }, { 1, { TL_CASE_SHAPE(0, 3) }, PAD(0, 2, 1) },
                { 1, { TL_CASE_IDS(2, 3) }, PAD(0, 1, 1), .ids = 9 },
@@ -95,7 +95,10 @@ tl_tensor tl_pad_at(tl_place at, tl_tensor x, int axis, int64_t begin, int64_t e
 {
     return tl_apply_at(at, &tl_op_pad, &x, 1, &(pad_attr){ tl_axis(axis, tl_rank(x)), begin, end });
 }
-tl_tensor(tl_pad)(tl_tensor x, int axis, int64_t begin, int64_t end) { return tl_pad_at(TL_NOWHERE, x, axis, begin, end); }
+tl_tensor(tl_pad)(tl_tensor x, int axis, int64_t begin, int64_t end)
+{
+    return tl_pad_at(TL_NOWHERE, x, axis, begin, end);
+}
 
 tl_tensor tl_slice_at(tl_place at, tl_tensor x, int axis, int64_t begin, int64_t end)
 {

@@ -1,7 +1,7 @@
 /* ops/softmax.c - over the last axis, m = max x:
- *     softmax      y_i = e^(x_i - m) / sum_j e^(x_j - m),    dx = y (g - sum(g y));  a row that is -inf throughout
- * gives 0
- *     log_softmax  y_i = x_i - m - ln sum_j e^(x_j - m),     dx = g - e^y sum(g);    such a row stays -inf */
+ *     softmax      y_i = e^(x_i - m) / sum_j e^(x_j - m),    dx = y (g - sum(g y))
+ *     log_softmax  y_i = x_i - m - ln sum_j e^(x_j - m),     dx = g - e^y sum(g)
+ * A row that is -inf throughout gives 0 (stays -inf). */
 #include "ops/define.h"
 #ifdef TL_REAL
 
@@ -66,12 +66,12 @@ static tl_tensor log_softmax_vjp(const tl_vjp *v, int i)
 
 /* The fourth would overflow without m. */
 #define SOFTMAX_OP(op)                                                                                                \
-    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ROWWISE, .shape = softmax_shape, .vjp = op##_vjp,                     \
-          TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SHAPE(3, 1) } },     \
+    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ROWWISE, .shape = softmax_shape, .vjp = op##_vjp,                   \
+          TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SHAPE(3, 1) } },    \
                    { 1, { TL_CASE_SHAPE(2, 6) }, .lo = 700, .hi = 702 }, { 1, { TL_CASE_SHAPE(2, 37) } },             \
                    { 1, { TL_CASE_SHAPE(3, 0) } }, { 1, { TL_CASE_SHAPE(0, 3) } },                                    \
                    { 1, { TL_CASE_SCALAR }, .rejects = true }));                                                      \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }             \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }            \
     tl_tensor(tl_##op)(tl_tensor x) { return tl_##op##_at(TL_NOWHERE, x); }
 
 SOFTMAX_OP(softmax)

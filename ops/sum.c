@@ -8,8 +8,7 @@
 
 #include "ops/kernels/lanes.h"
 
-/* y [outer, inner] = C0 + x [outer, n, inner], row by row; four at a time, so that y is not read and written for
- * each */
+/* y [outer, inner] = C0 + x [outer, n, inner], row by row; four at a time, to read and write y less often */
 static void sum_rows(const real *x, real *y, int64_t outer, int64_t n, int64_t inner)
 {
     for (int64_t o = 0; o < outer; o++, y += inner) {
@@ -94,7 +93,7 @@ static tl_tensor sum_axes(tl_place at, tl_tensor x, int n, const int *axes, bool
     unsigned set = n ? 0 : (1u << rank) - 1;
     for (int i = 0; i < n; i++) {
         const int64_t a = tl_axis(axes[i], rank);
-        if (a < 0 || a >= rank) return sum_range(at, x, a, a + 1, keep);   /* is refused there, as are axes named twice */
+        if (a < 0 || a >= rank) return sum_range(at, x, a, a + 1, keep);   /* is refused there */
         if (set >> a & 1) return sum_range(at, x, a, a, keep);
         set |= 1u << a;
     }
@@ -113,19 +112,5 @@ tl_tensor tl_sum_at(tl_place at, tl_tensor x, int n, const int *axes) { return s
 tl_tensor tl_sum_keep_at(tl_place at, tl_tensor x, int n, const int *axes) { return sum_axes(at, x, n, axes, true); }
 tl_tensor(tl_sum)(tl_tensor x, int n, const int *axes) { return tl_sum_at(TL_NOWHERE, x, n, axes); }
 tl_tensor(tl_sum_keep)(tl_tensor x, int n, const int *axes) { return tl_sum_keep_at(TL_NOWHERE, x, n, axes); }
-
-/* Axes that g has in front are summed away; axes where `like` has 1 are summed to 1. A sum, if any, is the newest
- * node. */
-tl_tensor tl_unbroadcast(tl_tensor g, tl_tensor like)
-{
-    const tl_shape want = tl_shape_of(like);
-    const int extra = tl_rank(g) - want.rank;
-    for (int end = want.rank; end > 0; end--) {
-        int begin = end;
-        while (begin && want.dim[begin - 1] == 1 && tl_dim(g, extra + begin - 1) != 1) begin--;
-        if (begin < end) g = sum_range(TL_HERE, g, extra + begin, extra + end, true), end = begin + 1;
-    }
-    return extra > 0 ? sum_range(TL_HERE, g, 0, extra, false) : g;
-}
 
 #endif

@@ -57,7 +57,7 @@ static int machine_isa(void)
 static tl_kernel wide_kernel(int op, int isa, bool f64) { return wide[op][isa - V3][f64]; }
 #else
 static int machine_isa(void) { return BASE; }
-static tl_kernel wide_kernel(int op, int isa, bool f64) { return (void)op, (void)isa, (void)f64, NULL; }
+static tl_kernel wide_kernel(int op, int isa, bool f64) { return (void)op, (void)isa, (void)f64, (tl_kernel)NULL; }
 #endif
 
 static int isa = BASE;

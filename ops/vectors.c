@@ -1,5 +1,4 @@
-/* ops/vectors.c - matmul, in which a vector counts as a row on the left and as a column on the right: gemm and
- * reshapes. */
+/* ops/vectors.c - matmul: gemm, but a vector counts as a row on the left and as a column on the right. */
 #include "ops/define.h"
 
 /* Without axis `axis` (0..rank-1), which is of size 1. */

@@ -147,6 +147,8 @@ Test(overlay, replaces_by_path_and_only_there)
     tl_scope *inner = tl_overlay(o, 1, &W, &thrice);
     cr_assert(tl_is(weight(inner, "W"), thrice), "the innermost overlay wins");
     cr_assert(tl_is(weight(inner, "b"), b));
+    tl_scope *second = tl_overlay(o, 1, &b, &thrice);
+    cr_assert(tl_is(weight(second, "W"), twice) && tl_is(weight(second, "b"), thrice), "both overlays count");
     ok();
     end();
 }
@@ -427,6 +429,11 @@ Test(gradient, dead_adjoints_are_never_made)
         cr_assert(of < from || of >= to, "%s is recorded for %s", tape->node[i].op->name, tape->node[of].op->name);
     }
     cr_assert_eq(census(tape, before, "matmul"), 1, "x^T g, and no g W^T");
+    const tl_tensor stopped = tl_exp(tl_stop_gradient(W)), both = tl_mul(left, tl_matmul(x, stopped));
+    const uint32_t third = tape->n;
+    tl_grad(both, &W, 1, &g);
+    for (uint32_t i = third; i < tape->n; i++) cr_assert(tape->node[i].differentiates != stopped.id);
+    cr_assert_eq(census(tape, third, "matmul"), 1, "nothing before tl_stop_gradient");
     end();
 }
 

@@ -251,6 +251,33 @@ Test(user_op, without_a_vjp_cannot_be_differentiated)
     cr_assert(tl_check_op(&op).passed, "%s", tl_check_op(&op).first);
 }
 
+static void refused_as_an_op(const struct tl_op *op, int n, const void *attr, const char *words)
+{
+    tl_model *m = tl_model_new();
+    tl_tape *t = tl_tape_new(m);
+    const tl_tensor x = tl_const(tl_root(t), TL_DIMS(1, 1), (double[]){ 1 }), in[3] = { x, x, x };
+    if (n) tl_apply(op, in, n, attr);
+    else tl_apply_leaf_at(TL_HERE, tl_root(t), op, attr);
+    cr_assert(tl_tape_status(t) == TL_E_ARGUMENT, "%s", tl_message());
+    cr_has(tl_message(), words);
+    tl_tape_free(t);
+    tl_model_free(m);
+}
+
+Test(user_op, that_is_none_is_refused)
+{
+    static const struct tl_op empty, named = { .size = sizeof named, .name = "named" };
+    for (int n = 0; n < 2; n++) {
+        refused_as_an_op(NULL, n, NULL, "no struct tl_op");
+        refused_as_an_op(&empty, n, NULL, "no struct tl_op");
+        refused_as_an_op(&named, n, NULL, "no struct tl_op");
+    }
+    refused_as_an_op(&rowdot, 2, NULL, "rowdot: its attributes are missing");
+    refused_as_an_op(&rowdot, 1, &half, "rowdot: 1 operands are too few");
+    refused_as_an_op(&rowdot, 3, &half, "rowdot: 3 operands are too many");
+    refused_as_an_op(&softsign, 0, NULL, "softsign: it needs operands");
+}
+
 /* ---- the suite itself: planted faults ----------------------------------------------------------------------- */
 
 /* A built-in op as if a user had written it. */

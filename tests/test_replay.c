@@ -2,6 +2,8 @@
  * with every allocation failing in turn. */
 #include "support.h"
 
+#include "graph/memory_plan.h"
+
 #include <pthread.h>
 #if defined __SSE2__
 # include <xmmintrin.h>
@@ -236,26 +238,67 @@ Test(memory, in_place_only_where_nothing_is_lost)
     const tl_array in = DOUBLES(v, 2, 2);
     const tl_tensor x = tl_scale(tl_input(root, "x", in), 1), y = tl_tanh(x);
     tl_output(root, "a", tl_add(y, tl_transpose(y)));
-    const tl_tensor z = tl_exp(x), row = tl_at(z, 1);
+    const tl_tensor z = tl_exp(x), row = tl_at(z, 0);
     tl_output(root, "b", tl_mul(z, row));              /* a view of what it could write over */
     const tl_tensor u = tl_sigmoid(x);
     tl_output(root, "c", tl_mul(tl_neg(u), u));
     const tl_tensor one = tl_sum_keep(x, TL_AXES(1));  /* [2,1], broadcast: smaller than the result */
     tl_output(root, "d", tl_mul(one, x));
+    tl_output(root, "f", tl_slice(tl_scale(x, 5), 1, 1, 2));   /* not one piece: no view */
     const tl_tensor t = tl_tanh(tl_scale(x, 3)), flat = tl_reshape(t, TL_DIMS(4));
     tl_output(root, "e", tl_add(tl_square(flat), tl_reshape(t, TL_DIMS(1, 4))));
     tl_session *s = run_once(tape, &in, 1);
     tape = NULL;
     for (int i = 0; i < 4; i++) {
-        const double e = exp(v[2 + i % 2]), got[] = { read_output(s, "a")[i], read_output(s, "b")[i], read_output(s, "c")[i],
+        const double e = exp(v[i % 2]), got[] = { read_output(s, "a")[i], read_output(s, "b")[i], read_output(s, "c")[i],
                                                       read_output(s, "d")[i], read_output(s, "e")[i] };
         const double sigmoid = 1 / (1 + exp(-v[i])), t3 = tanh(3 * v[i]);
         const double want[] = { tanh(v[i]) + tanh(v[i % 2 * 2 + i / 2]), exp(v[i]) * e, -sigmoid * sigmoid,
                                 (i < 2 ? 3 : 7) * v[i], t3 * t3 + t3 };
         for (int k = 0; k < 5; k++) cr_assert(fabs(got[k] - want[k]) < 1e-13, "%c[%d] is %g, not %g", 'a' + k, i, got[k], want[k]);
     }
+    cr_assert(read_output(s, "f")[0] == 10 && read_output(s, "f")[1] == 20);
     tl_session_free(s);
     end();
+}
+
+/* Pieces that come and go: none overlaps another, all are aligned, and what is given back can be taken again whole. */
+Test(memory, is_planned_without_overlap_or_loss)
+{
+    enum { PIECES = 40 };
+    tl_memory_plan m = { 0 };
+    uint64_t state = 3;
+    struct {
+        uint32_t piece;
+        int64_t begin, end;
+    } p[PIECES] = { { 0, 0, 0 } };
+    int64_t most = 0, live = 0;
+    for (int step = 0; step < 5000; step++) {
+        const int i = (int)((noise(&state) + 1) * PIECES / 2);
+        if (p[i].end) {
+            tl_memory_give(&m, p[i].piece);
+            live -= p[i].end - p[i].begin;
+            p[i].end = 0;
+            continue;
+        }
+        const int64_t bytes = 1 + (int64_t)((noise(&state) + 1) * 500);
+        p[i].piece = tl_memory_take(&m, (size_t)bytes);
+        p[i].begin = tl_memory_offset(&m, p[i].piece);
+        p[i].end = p[i].begin + (bytes + 63) / 64 * 64;
+        live += p[i].end - p[i].begin;
+        if (live > most) most = live;
+        cr_assert(p[i].begin >= 0 && p[i].begin % 64 == 0 && p[i].begin + bytes <= (int64_t)m.size);
+        for (int k = 0; k < PIECES; k++)
+            cr_assert(k == i || !p[k].end || p[k].end <= p[i].begin || p[k].begin >= p[i].begin + bytes, "pieces overlap");
+    }
+    const size_t size = m.size;
+    cr_assert((int64_t)size < 2 * most, "%zu bytes for at most %lld", size, (long long)most);
+    for (int i = 0; i < PIECES; i++)
+        if (p[i].end) tl_memory_give(&m, p[i].piece);
+    tl_memory_take(&m, size);
+    cr_assert_eq(m.size, size, "all of it again in one piece");
+    tl_memory_plan_free(&m);
+    cr_assert_eq(tl_live_bytes(), 0);
 }
 
 /* ---- plans and sessions ------------------------------------------------------------------------------------- */
@@ -265,7 +308,7 @@ Test(plans, need_no_tape)
     begin();
     double v[4] = { 1, 2, 3, 4 };
     const tl_array in = DOUBLES(v, 4);
-    tl_scope *s = tl_step(tl_in(root, "enc"), 2);
+    tl_scope *s = tl_step(tl_step(tl_in(root, "enc"), 2), 5);
     const tl_place_mark m = tl_enter(TL_HERE, s);
     int32_t ids[] = { 0, 9 };
     const tl_tensor x = tl_input(root, "x", in), i = tl_input(root, "i", IDS(NULL, 2));
@@ -279,7 +322,7 @@ Test(plans, need_no_tape)
     tape = NULL;
     tl_session *session = tl_session_new(model);
     cr_assert_eq(tl_run(session, plan, (tl_array[]){ in, IDS(ids, 2) }, 2), TL_E_INDEX);
-    cr_has(tl_message(), "in enc at step 2: gather");
+    cr_has(tl_message(), "in enc at step 2/5: gather");
     ids[0] = 3, ids[1] = 1;
     run(session, plan, (tl_array[]){ in, IDS(ids, 2) }, 2);
     cr_assert(read_output(session, "y")[0] == 16 && read_output(session, "y")[1] == 4);
@@ -811,7 +854,7 @@ Test(denormals, are_flushed_inside_and_the_caller_keeps_his_mode)
 static int changed_line;
 #define CHANGED changed_line = __LINE__,
 
-enum { SAME, OPERANDS, CONSTANT, ATTRIBUTE, OPERATION, SHAPE, INITIAL, PATH, FILL, LONGER, SHORTER, OUTPUT_NAME, OUTPUT, EMISSION,
+enum { SAME, OPERANDS, CONSTANT, ATTRIBUTE, OPERATION, SHAPE, SIZE, INITIAL, PATH, FILL, LONGER, SHORTER, OUTPUT_NAME, OUTPUT, EMISSION,
        NEXT, RANDOM, DATA, VARIATIONS };
 
 /* A little of everything, with one thing changed. */
@@ -821,7 +864,7 @@ static void record_variation(int v)
     const tl_tensor x = tl_input(root, "x", DOUBLES(NULL, 4));
     tl_tensor p, y, c;
     p = (CHANGED tl_param(tl_in(root, v == PATH ? "other" : "net"), "p", TL_DIMS(4)));
-    const tl_tensor w = tl_param(root, "w", TL_DIMS(4));
+    const tl_tensor w = v == SIZE ? (CHANGED tl_param(root, "w", TL_DIMS(5))) : tl_param(root, "w", TL_DIMS(4));
     if (v == RANDOM) tl_random_key(tl_step(root, 3));
     y = v == OPERANDS ? (CHANGED tl_sub(p, x)) : tl_sub(x, p);
     y = v == OPERATION ? (CHANGED tl_tanh(y)) : tl_sigmoid(y);

@@ -119,7 +119,7 @@ Test(states, rows_are_gathered)
 {
     begin();
     tl_plan *plan = adder();
-    double x[B * D] = { 0, 0, 1, 1, 2, 2 };
+    double x[B * D] = { 5, 5, 1, 1, 2, 2 };
     const tl_array in = DOUBLES(x, B, D);
     run(session, plan, &in, 1);
     tl_session_reset_rows(session, (const bool[]){ true, false, false }, B);
@@ -442,6 +442,23 @@ Test(randomness, depends_on_seed_path_visit_ordinal_and_run_alone)
         d = base, d.other_path = true;
         cr_assert(!same_draw(base, d), "another path");
     }
+}
+
+/* Each of these draws its own numbers. */
+Test(randomness, of_scopes_and_visits_differs)
+{
+    begin();
+    tl_scope *s = tl_in(root, "s"), *step = tl_step(s, 0);
+    tl_scope *scope[] = { root, s, tl_in(root, "t"), tl_in(s, "t"), step, tl_step(s, 1), tl_in(step, "a"), tl_in(step, "b"),
+                          tl_again(s), tl_again(s), tl_again(step), tl_step(tl_again(s), 0), tl_step(step, 0), tl_step(root, 0),
+                          tl_overlay(s, 0, NULL, NULL) };
+    double v[COUNT(scope)][4];
+    for (int i = 0; i < COUNT(scope); i++) {
+        tl_eval_values(tl_random_normal(scope[i], TL_DIMS(4)), v[i]);
+        for (int k = 0; k < i; k++) cr_assert(memcmp(v[i], v[k], sizeof v[i]), "scopes %d and %d draw the same numbers", k, i);
+    }
+    cr_assert(!tl_failed(tape));
+    end();
 }
 
 /* A sequence of time steps and a loop over them are different recordings, but a longer one begins like a shorter one. */

@@ -6,7 +6,8 @@
 #include "ops/kernels/product.h"
 
 #define tl_blas TL_JOIN2(tl_blas_, TL_TYPE)
-#define TL_BLAS_MIN_WORK 2.5e8   /* multiply-adds and rows from which OpenBLAS is faster; it is never used in exact mode */
+/* Multiply-adds and rows from which OpenBLAS is no slower, measured; it is never used in exact mode. */
+#define TL_BLAS_MIN_WORK 2.5e8
 #define TL_BLAS_MIN_ROWS 64
 
 /* One product of the batch, and how far the next one is along each batch axis. */

@@ -6,8 +6,8 @@ static inline tl_status check_ids(const tl_run_args *r, const int32_t *id, int64
 {
     for (int64_t i = 0; i < n; i++)
         if (id[i] < 0 || id[i] >= limit)
-            return tl_kernel_fail(r, TL_E_INDEX, "id %ld at position %lld is outside 0..%lld", (long)id[i], (long long)i,
-                                  (long long)limit - 1);
+            return tl_kernel_fail(r, TL_E_INDEX, "id %ld at position %lld is outside 0..%lld", (long)id[i],
+                                  (long long)i, (long long)limit - 1);
     return TL_OK;
 }
 

@@ -1,5 +1,4 @@
-/* ops/kernels/lanes.h - sum and maximum over a row: lane i mod 16 takes its elements in order; then a tree of fixed
- * shape. */
+/* ops/kernels/lanes.h - sum and maximum over a row: lane i mod 16 takes its elements in order, then a fixed tree. */
 #ifndef TL_LANES_H
 #define TL_LANES_H
 

@@ -1,5 +1,5 @@
-/* ops/kernels/product.h - the library's own matrix product: c = from + a b, each element one chain of fused
- * multiply-adds,
+/* ops/kernels/product.h - the library's own matrix product: c = from + a b, each element one chain
+ * of fused multiply-adds,
  *
  *     c_ij = from_ij (or 0);  for k ascending: c_ij = fma(a_ik, b_kj, c_ij)
  *
@@ -52,7 +52,8 @@ typedef struct tile_args {
 # define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-static inline __attribute__((always_inline)) void tile(const tile_args *t, const int rows, const int vectors, const bool part)
+static inline __attribute__((always_inline)) void tile(const tile_args *t, const int rows, const int vectors,
+                                                       const bool part)
 {
     vec sum[TILE_ROWS][2];
     const int last = vectors - 1;
@@ -83,9 +84,9 @@ static inline __attribute__((always_inline)) void tile(const tile_args *t, const
 }
 
 #define TILE(rows)                                                                                                    \
-    static void tile_##rows##_1(const tile_args *t) { tile(t, rows, 1, false); }                                       \
-    static void tile_##rows##_1_part(const tile_args *t) { tile(t, rows, 1, true); }                                   \
-    static void tile_##rows##_2(const tile_args *t) { tile(t, rows, 2, false); }                                       \
+    static void tile_##rows##_1(const tile_args *t) { tile(t, rows, 1, false); }                                      \
+    static void tile_##rows##_1_part(const tile_args *t) { tile(t, rows, 1, true); }                                  \
+    static void tile_##rows##_2(const tile_args *t) { tile(t, rows, 2, false); }                                      \
     static void tile_##rows##_2_part(const tile_args *t) { tile(t, rows, 2, true); }
 TILES(TILE)
 #undef TILE
@@ -109,7 +110,8 @@ static void odd_tile(const tile_args *odd, int rows, int64_t col, int64_t from_c
 }
 
 /* Columns j..j+columns-1 of b, rows k..k+depth-1, as rows of `width`. */
-static void pack_panel(real *restrict to, const product_matrix *b, int64_t k, int64_t depth, int64_t j, int columns, int width)
+static void pack_panel(real *restrict to, const product_matrix *b, int64_t k, int64_t depth, int64_t j, int columns,
+                       int width)
 {
     const real *from = b->p + k * b->row + j * b->col;
     const int64_t row = b->row, col = b->col;
@@ -186,7 +188,7 @@ static void product_run(const product *s)
         const tile_args t = { s->k, s->a.p, s->a.row, s->a.col, s->b.p, s->b.row, s->from.p, s->from.row, s->c, s->row,
                               (int)s->n };
         tiles[s->m - 1][s->n > W][s->n % W != 0](&t);
-    } else if (s->n < W / 2 && s->m > s->n && s->m * s->k > TL_NARROW) {   /* narrow: the transposed product fills vectors */
+    } else if (s->n < W / 2 && s->m > s->n && s->m * s->k > TL_NARROW) {   /* transposed, it fills vectors */
         product_blocks(&(product){ s->n, s->m, s->k, { s->b.p, s->b.col, s->b.row }, { s->a.p, s->a.col, s->a.row },
                                    { s->from.p, s->from.col, s->from.row }, s->c, s->col, s->row, s->work });
     } else {

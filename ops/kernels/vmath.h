@@ -49,7 +49,7 @@ static inline float tl_exp_f32(float x)
     x = x < -104.0f ? -104.0f : x;
     const float t = fmaf(x, 1.44269504f, TL_ROUNDER);
     const float p = tl_expm1_near(tl_less_ln2(x, t - TL_ROUNDER)) + 1.0f;
-    const int32_t n = (int32_t)(tl_bits_of(t) - tl_bits_of(TL_ROUNDER)), half = n >> 1;   /* 2^n itself may not be a float */
+    const int32_t n = (int32_t)(tl_bits_of(t) - tl_bits_of(TL_ROUNDER)), half = n >> 1;   /* 2^n may be no float */
     return p * tl_float_of((uint32_t)(half + 127) << 23) * tl_float_of((uint32_t)(n - half + 127) << 23);
 }
 
