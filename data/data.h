@@ -7,7 +7,7 @@
 #ifndef TL_DATA_H
 #define TL_DATA_H
 
-#include "graph/graph.h"
+#include "../graph/graph.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,10 +6,12 @@
  * The last tenth of the text is held out and only ever measured. The rest is read as --batch streams side by side, in
  * windows of --window characters; states are carried from window to window (truncated backpropagation through time) and
  * start afresh each epoch. The model function below is all there is to say about the network. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "tapeloop.h"
@@ -235,6 +237,17 @@ static void save(const tl_model *model, const tl_vocab *vocab)
     tl_bytes_free(&line);
 }
 
+/* Before hours of learning. */
+static void check_save_path(void)
+{
+    char directory[4096];
+    if (!save_path) return;
+    snprintf(directory, sizeof directory, "%s", save_path);
+    char *slash = strrchr(directory, '/');
+    if (slash) slash[slash == directory] = 0;
+    if (access(slash ? directory : ".", W_OK)) args_fail(2, "%s: %s", save_path, strerror(errno));
+}
+
 /* Reads parameters into the model and the rest into net. Returns the vocabulary. */
 static tl_vocab *load(tl_model *model)
 {
@@ -326,6 +339,7 @@ int main(int argc, char **argv)
 {
     args_read(argc, argv, "a recurrent network learns a text and writes more of it", options,
               sizeof options / sizeof *options);
+    check_save_path();
     tl_model *model = tl_model_new(.seed = args_seed());
     if (!model) args_fail(1, "%s", tl_message());
     corpus c = { .vocab = load_path ? load(model) : NULL };

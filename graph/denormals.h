@@ -7,18 +7,18 @@
 
 /* The caller's floating-point mode, as tl_flush_denormals() found it and tl_restore_mode() puts it back. */
 #if defined __SSE2__
-# include <xmmintrin.h>
+#include <xmmintrin.h>
 
 typedef unsigned tl_float_mode;
 static inline tl_float_mode tl_flush_denormals(void)
 {
     const tl_float_mode old = _mm_getcsr();
-    _mm_setcsr(old | 0x8040);   /* flush to zero, denormals are zero */
+    _mm_setcsr(old | 0x8040); /* flush to zero, denormals are zero */
     return old;
 }
 static inline void tl_restore_mode(tl_float_mode old)
 {
-    _mm_setcsr((_mm_getcsr() & 0x3F) | old);   /* keeps the exception flags that the run has raised */
+    _mm_setcsr((_mm_getcsr() & 0x3F) | old); /* keeps the exception flags that the run has raised */
 }
 #elif defined __aarch64__
 typedef uint64_t tl_float_mode;

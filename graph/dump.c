@@ -104,7 +104,7 @@ char *tl_tape_text(const tl_tape *t)
 typedef struct tl_cluster {
     char label[LABEL];
     bool visit;
-    uint32_t parent, first_child, next_sibling, first_node;   /* 0: none; clusters count from 1, 0 is the graph itself */
+    uint32_t parent, first_child, next_sibling, first_node; /* 0: none; clusters count from 1, 0 is the graph itself */
 } tl_cluster;
 
 typedef struct tl_drawing {
@@ -112,8 +112,8 @@ typedef struct tl_drawing {
     tl_text out;
     tl_cluster *cluster;
     uint32_t n, cap;
-    uint32_t *next_node;      /* node -> the next of its cluster */
-    tl_table known;           /* (parent, label) -> cluster */
+    uint32_t *next_node; /* node -> the next of its cluster */
+    tl_table known;      /* (parent, label) -> cluster */
     bool failed;
 } tl_drawing;
 
@@ -210,7 +210,8 @@ static void draw_edges(tl_drawing *d)
     const tl_tape *t = d->tape;
     for (uint32_t i = 1; i < t->n; i++)
         for (uint32_t k = 0; k < t->node[i].n_in; k++)
-            if (tl_node_in(t, &t->node[i], k)) tl_text_add(&d->out, "  n%u -> n%u;\n", tl_node_in(t, &t->node[i], k), i);
+            if (tl_node_in(t, &t->node[i], k))
+                tl_text_add(&d->out, "  n%u -> n%u;\n", tl_node_in(t, &t->node[i], k), i);
     for (uint32_t i = 0; i < t->n_next; i++)
         tl_text_add(&d->out, "  n%u -> n%u [style=dotted, constraint=false, label=\"next run\"];\n", t->next[i].id,
                     t->state[t->next[i].state].carried);
@@ -223,7 +224,7 @@ char *tl_tape_dot(const tl_tape *t)
     d.next_node = tl_resize(NULL, 0, bytes);
     d.failed = !d.next_node || !TL_GROW(d.cluster, 0, d.cap);
     if (!d.failed) d.cluster[0] = (tl_cluster){ .label = "" };
-    for (uint32_t i = t->n; i-- > 1 && !d.failed;) {   /* backwards, so that lists come out in order */
+    for (uint32_t i = t->n; i-- > 1 && !d.failed;) { /* backwards, so that lists come out in order */
         const uint32_t c = cluster_of(&d, t->node[i].scope);
         d.next_node[i] = d.cluster[c].first_node;
         d.cluster[c].first_node = i;
@@ -285,7 +286,8 @@ static void layout(tl_text *out, const tl_desc *d)
     for (int a = d->rank - 1; a >= 0; stride *= d->dim[a--]) dense &= d->stride[a] == stride;
     for (int a = 0; a < d->rank; a++) tl_text_add(out, "%s%lld", a ? "," : " [", (long long)d->dim[a]);
     tl_text_add(out, "%s", d->rank ? "]" : " []");
-    for (int a = 0; a < d->rank && !dense; a++) tl_text_add(out, "%s%lld", a ? "," : " strides ", (long long)d->stride[a]);
+    for (int a = 0; a < d->rank && !dense; a++)
+        tl_text_add(out, "%s%lld", a ? "," : " strides ", (long long)d->stride[a]);
 }
 
 static void instruction_line(tl_text *out, const tl_plan *p, uint32_t k)
@@ -320,8 +322,8 @@ char *tl_plan_text(const tl_plan *p)
     tl_text out = { 0 };
     int64_t gradients = 0;
     for (uint32_t i = 0; i < p->n_range; i++) gradients += p->range[i].end - p->range[i].begin;
-    tl_text_add(&out, "plan of %u instructions, %zu bytes of arena, %u inputs, %u outputs, %lld gradients\n", p->n_instr,
-                p->arena_bytes, p->n_input, p->n_output, (long long)gradients);
+    tl_text_add(&out, "plan of %u instructions, %zu bytes of arena, %u inputs, %u outputs, %lld gradients\n",
+                p->n_instr, p->arena_bytes, p->n_input, p->n_output, (long long)gradients);
     for (uint32_t i = 0; i < p->n_input; i++) {
         char type[96];
         tl_shape s = { .dtype = p->input[i].dtype, .rank = p->input[i].rank };

@@ -139,6 +139,10 @@ static uint32_t real_operand(tl_tape *t, tl_place at, tl_tensor x)
 
 void tl_grad_at(tl_place at, tl_tensor y, const tl_tensor *wrt, int n, tl_tensor *out)
 {
+    if (n > 0 && (!wrt || !out)) {
+        tl_report(TL_E_ARGUMENT, "tl_grad: wrt and out are needed for %d gradients", n);
+        return;
+    }
     tl_tape *t = tl_tape_of(&y, 1);
     if (!t) t = tl_tape_of(wrt, n);
     for (int i = 0; i < n && !t; i++) out[i] = tl_without_tape(at, &y, 1);
@@ -158,7 +162,7 @@ void tl_backward_at(tl_place at, tl_tensor loss)
     tl_tape *t = tl_tape_of(&loss, 1);
     if (!t) return;
     const uint32_t id = real_operand(t, at, loss);
-    if (t->n_gradient) tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_backward: once for each recording; add the losses");
+    if (t->n_gradient) tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_backward: once for each recording. Add the losses; a trainer calls it itself");
     uint32_t *w = tl_arena_alloc(&t->arena, 2 * ((size_t)t->n_param + 1) * sizeof *w);
     if (!w) tl_no_memory(t);
     if (t->status) return;

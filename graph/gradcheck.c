@@ -190,7 +190,7 @@ static tl_status record_gradients(tl_checker *c, tl_tensor loss)
 static tl_status record(tl_checker *c, tl_model_fn fn, const tl_array *inputs, int n, void *user, bool second)
 {
     tl_scope *root = tl_root(c->tape);
-    tl_tensor *in = tl_arena_alloc(&c->memory, ((size_t)n + 1) * sizeof *in);
+    tl_tensor *in = tl_arena_alloc(&c->memory, ((size_t)n + TL_SPARE_INPUTS) * sizeof *in);   /* those not given: absent */
     if (!in) return no_memory();
     for (int i = 0; i < n; i++) {
         tl_array a = inputs[i];
@@ -319,10 +319,10 @@ static void note_worst(tl_checker *c, const tl_variable *v, int64_t element, con
                        double size, bool failed)
 {
     tl_gradcheck_result *r = c->result;
-    const double s = fmax(size, fmax(fabs(d->numeric), fabs(analytic)));
+    const double rtol = option(c->o->rtol, 1e-6), floor = rtol > 0 ? option(c->o->atol, 1e-9) / rtol : 0;
+    const double s = fmax(fmax(size, floor), fmax(fabs(d->numeric), fabs(analytic)));
     double error = fabs(d->numeric - analytic) / (s > 0 ? s : 1);
     if (isnan(error)) error = INFINITY;
-    if (!failed && fabs(d->numeric - analytic) <= d->noise) error = 0;
     const bool more_exact = failed && c->worst_failed && v->step >= 0 && r->step < 0;
     if (failed < c->worst_failed || (failed == c->worst_failed && !more_exact && error <= r->worst)) return;
     if (failed && c->worst_failed && v->step < 0 && r->step >= 0) return;
@@ -438,6 +438,26 @@ static void describe(tl_gradcheck_result *r)
     if (r->step >= 0 && (size_t)n < room) snprintf(r->where + n, room - (size_t)n, ", at step %lld", (long long)r->step);
 }
 
+static tl_status check_options(const tl_gradcheck_opts *o, const tl_array *inputs, int n)
+{
+    const double positive[] = { o->rtol, o->atol, o->step };
+    static const char *const name[] = { "rtol", "atol", "step" };
+    for (int i = 0; i < 3; i++)
+        if (!(positive[i] >= 0) && positive[i] != TL_ZERO)
+            return tl_report(TL_E_ARGUMENT, "tl_gradcheck: .%s may not be %g", name[i], positive[i]);
+    if (o->step == TL_ZERO || o->directions < 0)
+        return tl_report(TL_E_ARGUMENT, "tl_gradcheck: .step and .directions must be above zero");
+    for (int i = 0; i < n; i++) {
+        if (inputs[i].rank < 0) continue;
+        if (!tl_shape_valid(inputs[i].rank, inputs[i].dim))
+            return tl_report(TL_E_INPUT, "tl_gradcheck: input %d: the rank or a dimension makes no sense", i);
+        int64_t size = 1;
+        for (int a = 0; a < inputs[i].rank; a++) size *= inputs[i].dim[a];
+        if (!inputs[i].data && size) return tl_report(TL_E_INPUT, "tl_gradcheck: input %d has no numbers: its .data is NULL", i);
+    }
+    return TL_OK;
+}
+
 tl_gradcheck_result tl_gradcheck_opt(const tl_model *model, tl_model_fn fn, const tl_array *inputs, int n, void *user,
                                      const tl_gradcheck_opts *o)
 {
@@ -447,6 +467,7 @@ tl_gradcheck_result tl_gradcheck_opt(const tl_model *model, tl_model_fn fn, cons
     if (!o) o = &defaults;
     if (!model || !fn || n < 0 || (n && !inputs))
         r.status = tl_report(TL_E_ARGUMENT, "tl_gradcheck: a model, a function and its inputs are needed");
+    if (!r.status) r.status = check_options(o, inputs, n);
     if (!r.status) r.status = check(model, fn, inputs, n, user, o, false, &r, &failed);
     if (!r.status && o->second_order) r.status = check(model, fn, inputs, n, user, o, true, &r, &failed);
     describe(&r);

@@ -15,7 +15,8 @@
  *
  * Most calls are macros that add the caller's file and line; each shares its name with a real function, so that
  * `tl_tanh` alone can be passed as a pointer. Options follow the positional arguments as designated initialisers, and
- * zero always means the default: tl_dense(s, x, .units = 10).
+ * zero always means the default: tl_dense(s, x, .units = 10). A compound literal among the arguments of a macro goes into
+ * parentheses, as C demands: tl_rnn(s, x, ((tl_cell){ .step = f, .states = 2 }), .units = 8).
  */
 #ifndef TL_GRAPH_H
 #define TL_GRAPH_H
@@ -33,6 +34,7 @@
 #endif
 
 #ifdef __cplusplus
+# include <initializer_list>
 extern "C" {
 #endif
 
@@ -171,7 +173,13 @@ typedef struct tl_tensor {
 #endif
 
 /* A shape given as two arguments, rank and dimensions: tl_reshape(x, TL_DIMS(2, 3)). A scalar is TL_SCALAR. */
-#define TL_DIMS(...) ((int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))), ((int64_t[]){ __VA_ARGS__ })
+#ifdef __cplusplus
+# define TL_DIMS(...)                                                                                                 \
+    static_cast<int>(std::initializer_list<int64_t>{ __VA_ARGS__ }.size()),                                           \
+        std::initializer_list<int64_t>{ __VA_ARGS__ }.begin()
+#else
+# define TL_DIMS(...) ((int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))), ((int64_t[]){ __VA_ARGS__ })
+#endif
 #define TL_SCALAR 0, NULL
 
 typedef struct tl_shape {
@@ -190,6 +198,9 @@ typedef struct tl_array {
     int batch_axis;
     void *data;
 } tl_array;
+
+/* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), tl_array_of(TL_I32, TL_DIMS(T, B), ids). */
+TL_API tl_array tl_array_of(tl_dtype dtype, int rank, const int64_t *dim, void *data);
 
 TL_API bool tl_absent(tl_tensor t);                /* is this TL_NONE? */
 TL_API bool tl_is(tl_tensor a, tl_tensor b);       /* the same tensor of the same tape? */
@@ -307,8 +318,9 @@ TL_API tl_tape *tl_scope_tape(const tl_scope *s);
 TL_API const char *tl_scope_path(const tl_scope *s);   /* "" for the root */
 TL_API bool tl_training(const tl_scope *s);
 
-/* How a function of a library reads in error messages: between tl_enter and tl_leave, operations without a scope of their
- * own are recorded in scope s as called from `at`, the user's line. Every function that takes a scope does this. */
+/* The place of what is recorded: between tl_enter and tl_leave, operations without a scope of their own are recorded in
+ * scope s, and whatever the library records there is blamed on `at`, the line that called it (lines outside the library
+ * are named as they are). Every function that takes a scope does this, and so puts its caller's place back. */
 typedef struct tl_place_mark {
     tl_scope *scope;
     tl_place caller;
@@ -326,7 +338,7 @@ TL_API tl_tensor tl_error_at(tl_place at, tl_scope *s, tl_status status, const c
 
 /* ---- leaves ------------------------------------------------------------------------------------------------- */
 
-/* The next input of the model function, of the given shape. With value.data set, the numbers are bound already, and
+/* The next input of the model function, of the given shape; floats must be of the model's dtype (TL_E_DTYPE). With value.data set, the numbers are bound already, and
  * tl_eval() can see them. Inputs are fed to tl_run() in the order of these calls. */
 TL_PLACED(tl_tensor, tl_input, tl_scope *s, const char *name, tl_array value);
 #define tl_input(...) tl_input_at(TL_HERE, __VA_ARGS__)
@@ -340,8 +352,9 @@ typedef struct tl_random {
 TL_API double tl_random_next(tl_random *r);         /* uniform in [0, 1), 53 bits */
 TL_API double tl_random_next_normal(tl_random *r);  /* standard normal */
 
-/* How a parameter gets its initial values: fill writes the tl_shape_size(shape) values. By value; a, b and function
- * are the parameters of the recipe, e.g. the bounds of a uniform. fill NULL means zeros. */
+/* How a parameter gets its initial values: fill writes the tl_shape_size(shape) values. By value; a, b and data are the
+ * parameters of the recipe, e.g. the bounds of a uniform. fill NULL means zeros. Values that are not finite are
+ * TL_E_NONFINITE when the tape is compiled. */
 typedef struct tl_init tl_init;
 struct tl_init {
     void (*fill)(const tl_init *self, const tl_shape *shape, double *out, tl_random *random);
@@ -500,6 +513,9 @@ TL_API char *tl_plan_text(const tl_plan *plan);
  * be called again at any replay, so side effects of its own must not matter. */
 typedef tl_tensor (*tl_model_fn)(tl_scope *s, const tl_tensor *in, void *user);
 
+/* Beyond the inputs that are given, `in` holds so many absent ones: a function that is given too few sees TL_NONE. */
+#define TL_SPARE_INPUTS 16
+
 /* A sum of all emissions called "loss" and the given loss; what trainers and the gradient check take as the loss. */
 TL_API tl_tensor tl_total_loss(tl_scope *s, tl_tensor loss);
 
@@ -521,7 +537,7 @@ typedef struct tl_gradcheck_opts {
     bool no_steps;        /* do not check each time step's own contribution */
     int directions;       /* random directions for each parameter (default 3); each is taken with both signs */
     double step;          /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
-    double rtol, atol;    /* |difference - gradient| <= atol + rtol * size (defaults 1e-6, 1e-9) */
+    double rtol, atol;    /* |difference - gradient| <= atol + rtol * size (defaults 1e-6, 1e-9), and rounding's share */
     uint64_t seed;        /* of the directions */
     bool training;        /* record with training on (random numbers are held) */
 } tl_gradcheck_opts;
@@ -530,7 +546,7 @@ typedef struct tl_gradcheck_result {
     bool passed;
     int probes;                /* differences taken and compared */
     int kinks;                 /* left out because the function has a kink there (counted, never passed) */
-    double worst;              /* worst relative error seen */
+    double worst;              /* worst relative error seen; below a size of atol / rtol, relative to that */
     char where[256];           /* its parameter or input, element (-1: a projection) and time step, in words */
     char parameter[192];       /* path of the worst */
     int64_t element, step;     /* -1: none in particular */

@@ -41,6 +41,13 @@ bool tl_shape_valid(int rank, const int64_t *dim)
     return true;
 }
 
+tl_array tl_array_of(tl_dtype dtype, int rank, const int64_t *dim, void *data)
+{
+    tl_array a = { .dtype = dtype, .rank = rank, .data = data };
+    if (rank > 0 && rank <= TL_MAX_RANK && dim) memcpy(a.dim, dim, (size_t)rank * sizeof *dim);
+    return a;
+}
+
 int64_t tl_shape_size(const tl_shape *s)
 {
     int64_t n = 1;

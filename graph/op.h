@@ -10,7 +10,7 @@
 #ifndef TL_OP_H
 #define TL_OP_H
 
-#include "graph/graph.h"
+#include "../graph/graph.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -101,6 +101,14 @@ typedef struct tl_desc {
     int64_t dim[TL_MAX_RANK];
     int64_t stride[TL_MAX_RANK];
 } tl_desc;
+
+/* Number of elements. */
+static inline int64_t tl_desc_size(const tl_desc *d)
+{
+    int64_t n = 1;
+    for (int a = 0; a < d->rank; a++) n *= d->dim[a];
+    return n;
+}
 
 typedef struct tl_failure tl_failure;
 
@@ -205,7 +213,7 @@ TL_API tl_tensor tl_apply_leaf_at(tl_place at, tl_scope *s, const struct tl_op *
 /* A key for a random operation in scope s: from path, ordinal in the visit and visit indices; the seed comes at run time. */
 TL_API uint64_t tl_random_key(tl_scope *s);
 
-/* Sums g back to `shape`, undoing NumPy's broadcasting: the one place where that is done. */
+/* Sums g back to the shape of `like`, undoing NumPy's broadcasting: the one place where that is done. */
 TL_API tl_tensor tl_unbroadcast(tl_tensor g, tl_tensor like);
 
 /* ---- attributes that the engine looks at, by role ------------------------------------------------------------ */
@@ -257,7 +265,7 @@ typedef struct tl_depth_attr {
 } tl_depth_attr;
 
 /* The built-in op of a role; NULL where there is none. */
-const struct tl_op *tl_op_of_role(tl_op_role role);
+TL_API const struct tl_op *tl_op_of_role(tl_op_role role);
 
 /* ---- the op suite ------------------------------------------------------------------------------------------- */
 

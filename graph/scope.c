@@ -151,11 +151,16 @@ tl_scope *tl_again_at(tl_place at, tl_scope *s)
     return move_to(at, new_scope(s, s->path, fresh_visit(s), s->overlay));
 }
 
+/* Key in tape->params of what the gradient check has put in a parameter's place: its node, and this. */
+enum { PROBED = 1 };
+
+/* The parameter that tl_param() returned this node for. */
 static const tl_tape_param *param_of_node(const tl_tape *t, uint32_t id)
 {
-    for (uint32_t i = 0; i < t->n_param; i++)
-        if (t->param[i].id == id) return &t->param[i];
-    return NULL;
+    const tl_node *node = &t->node[id];
+    if (node->op->role == TL_ROLE_PARAM) return &t->param[((const tl_index_attr *)node->attr)->index];
+    const uint64_t *slot = tl_table_find(&t->params, id, PROBED);
+    return slot ? &t->param[*slot] : NULL;
 }
 
 tl_scope *tl_overlay_at(tl_place at, tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors)
@@ -298,7 +303,10 @@ tl_tensor tl_param_opt(tl_place at, tl_scope *s, const char *name, const tl_para
     }
     const tl_tape_param *p = find_param(at, s, path, &shape, o);
     if (p) y = tl_handle(t, p->id);
-    if (p && t->probe) y = t->probe->use(t->probe, s, y, path);
+    if (p && t->probe) {
+        y = t->probe->use(t->probe, s, y, path);
+        if (!tl_table_put(&t->params, y.id, PROBED, (uint64_t)(p - t->param))) y = tl_no_memory(t);
+    }
 done:
     tl_leave(s, mark);
     return y;

@@ -106,11 +106,12 @@ static tl_status check_inputs(const tl_plan *p, const tl_array *in, int n)
             size *= want->dim[a];
         }
         if (same && (in[i].data || !size)) continue;
+        if (same) return tl_report(TL_E_INPUT, "tl_run: input %s has no numbers: its .data is NULL", p->input_name[i]);
         char has[128], wanted[128];
         shape_words(has, in[i].dtype, in[i].rank, in[i].dim);
         shape_words(wanted, want->dtype, want->rank, want->dim);
-        return tl_report(TL_E_INPUT, "tl_run: input %s is %s, but the plan was recorded for %s%s", p->input_name[i],
-                         has, wanted, same ? ", and its data is NULL" : "");
+        return tl_report(TL_E_INPUT, "tl_run: input %s is %s, but the plan was recorded for %s", p->input_name[i],
+                         has, wanted);
     }
     return TL_OK;
 }
@@ -237,6 +238,7 @@ static const tl_plan_value *find_output(const tl_session *s, const char *name)
 
 tl_status tl_get(const tl_session *s, const char *name, tl_array *out)
 {
+    if (!s || !name || !out) return tl_report(TL_E_ARGUMENT, "tl_get: a session, a name and an array are needed");
     const tl_plan_value *v = find_output(s, name);
     if (!v && !s->ran) return tl_report(TL_E_OUTPUT, "tl_get(\"%s\"): nothing has run in this session, or the last run failed", name);
     if (!v)

@@ -420,13 +420,15 @@ static bool op_fits(tl_tape *t, tl_place at, const struct tl_op *op, const void 
         tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_apply: this is no struct tl_op (.size, .name, .shape are needed)");
     else if (op->attr_size && !attr)
         tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: its attributes are missing", op->name);
+    else if (attr && !op->attr_size)
+        tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: attributes are given, but its .attr_size is 0", op->name);
     return !t->status;
 }
 
 tl_tensor tl_apply_at(tl_place at, const struct tl_op *op, const tl_tensor *in, int n, const void *attr)
 {
-    tl_tape *t = tl_tape_of(in, n);
-    if (!t) return tl_without_tape(at, in, n);
+    tl_tape *t = in ? tl_tape_of(in, n) : NULL;
+    if (!t) return tl_without_tape(at, in, in ? n : 0);
     if (t->status) return tl_error_handle(t);
     if (!op_fits(t, at, op, attr)) return tl_error_handle(t);
     if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))

@@ -6,6 +6,7 @@
 
 typedef struct tl_trace_node {
     uint64_t hash;
+    const struct tl_op *op;
     const char *file;
     int line;
 } tl_trace_node;
@@ -48,10 +49,10 @@ tl_trace *tl_trace_new(const tl_tape *t)
     tl_trace *trace = tl_resize(NULL, 0, sizeof *trace + t->n * sizeof trace->node[0]);
     if (!trace) return tl_report(TL_E_MEMORY, "tl_trace_new: out of memory"), NULL;
     trace->n = t->n;
-    trace->node[0] = (tl_trace_node){ tape_hash(t), NULL, 0 };
+    trace->node[0] = (tl_trace_node){ .hash = tape_hash(t) };
     for (uint32_t i = 1; i < t->n; i++) {
         const tl_place p = place_of(&t->node[i]);
-        trace->node[i] = (tl_trace_node){ node_hash(t, &t->node[i]), p.file, p.line };
+        trace->node[i] = (tl_trace_node){ node_hash(t, &t->node[i]), t->node[i].op, p.file, p.line };
     }
     return trace;
 }
@@ -62,17 +63,20 @@ void tl_trace_free(tl_trace *trace)
 }
 
 static const char advice[] = "A recording must depend on its inputs' shapes, the training flag and .key alone: make what "
-                             "varies an input of the model function, or put it into .key";
+                             "varies an input of the model function, or put it into .key. Chance is tl_random_bernoulli() "
+                             "and tl_where()";
 
 static tl_status differs(const tl_trace *trace, const tl_tape *t, uint32_t i)
 {
-    char now[512], then[320] = "nothing";
+    char now[512], line[320], then[400] = "nothing";
     const tl_node *node = &t->node[i];
-    if (i < trace->n)
-        tl_place_print(then, sizeof then, (tl_place){ trace->node[i].file, trace->node[i].line }, TL_NOWHERE, NULL, NULL);
+    const tl_trace_node *old = i < trace->n ? &trace->node[i] : NULL;
+    const bool same_op = old && old->op == node->op;
+    if (old) tl_place_print(line, sizeof line, (tl_place){ old->file, old->line }, TL_NOWHERE, NULL, NULL);
+    if (old) snprintf(then, sizeof then, "%s (%s)", same_op ? "it on other operands, or with another number or shape" : old->op->name, line);
     tl_place_print(now, sizeof now, node->at, node->caller, node->scope->path, node->scope->visit);
-    return tl_report(TL_E_REPLAY, "%s: the model function records %s here, but at its first recording something else (%s). %s",
-                     now, node->op->name, then, advice);
+    return tl_report(TL_E_REPLAY, "%s: the model function records %s here, but at its first recording %s. %s", now,
+                     node->op->name, then, advice);
 }
 
 tl_status tl_trace_compare(const tl_trace *trace, const tl_tape *t)

@@ -24,7 +24,7 @@
 #ifndef TL_LAYERS_H
 #define TL_LAYERS_H
 
-#include "graph/graph.h"
+#include "../graph/graph.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -4,7 +4,7 @@
 #ifndef TL_OPS_H
 #define TL_OPS_H
 
-#include "graph/graph.h"
+#include "../graph/graph.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,7 +63,8 @@ TL_PLACED(tl_tensor, tl_scale, tl_tensor x, double v);
 TL_PLACED(tl_tensor, tl_lerp, tl_tensor a, tl_tensor b, tl_tensor w);
 #define tl_lerp(...) tl_lerp_at(TL_HERE, __VA_ARGS__)
 
-/* y = c ? a : b. c is of any dtype, true where not zero. What is not chosen leaves no trace, not even a NaN. */
+/* y = c ? a : b. c is of any dtype, true where not zero. What is not chosen leaves no
+ * trace in y, not even a NaN; its gradient is 0, which a pole further back (ln 0) still turns into a NaN, as in PyTorch. */
 TL_PLACED(tl_tensor, tl_where, tl_tensor c, tl_tensor a, tl_tensor b);
 #define tl_where(...) tl_where_at(TL_HERE, __VA_ARGS__)
 
@@ -98,7 +99,12 @@ TL_PLACED(tl_tensor, tl_gemm, tl_tensor c, tl_tensor a, tl_tensor b, bool transp
 /* ---- reductions --------------------------------------------------------------------------------------------- */
 
 /* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped. */
-#define TL_AXES(...) ((int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))), ((int[]){ __VA_ARGS__ })
+#ifdef __cplusplus
+# define TL_AXES(...)                                                                                                 \
+    static_cast<int>(std::initializer_list<int>{ __VA_ARGS__ }.size()), std::initializer_list<int>{ __VA_ARGS__ }.begin()
+#else
+# define TL_AXES(...) ((int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))), ((int[]){ __VA_ARGS__ })
+#endif
 #define TL_ALL 0, NULL
 
 /* Sums: over leading axes row by row; over the last axis in 16 lanes (index mod 16) joined by a fixed tree: the same bits on

@@ -19,7 +19,7 @@ typedef struct random_attr {
 
 #include "ops/kernels/random.h"
 
-typedef real number_of(const uint32_t w[4], int j, double p);
+typedef real number_of(const uint32_t *w, int j, double p);
 
 static inline __attribute__((always_inline)) tl_status generate(const tl_run_args *r, number_of *number)
 {
@@ -27,14 +27,16 @@ static inline __attribute__((always_inline)) tl_status generate(const tl_run_arg
     const tl_desc *d = r->out_desc;
     const int64_t n = d->rank ? d->dim[d->rank - 1] : 1, rows = d->rank ? tl_span(d, 0, d->rank - 1) : 1;
     const uint64_t key = mix(mix(a->key, r->seed), r->run >> 32);
+    const double p = a->p;
     real *y = r->out;
     for (int64_t row = 0; row < rows; row++, y += n) {
         const uint64_t h = row_hash(d, row, r->first_row);
-        for (int64_t j = 0; j < n; j += 4) {
-            uint32_t w[4];
-            tl_philox_block((uint32_t[]){ (uint32_t)(j / 4), (uint32_t)h, (uint32_t)(h >> 32), (uint32_t)r->run },
-                            (uint32_t[]){ (uint32_t)key, (uint32_t)(key >> 32) }, w);
-            for (int k = 0; k < 4 && j + k < n; k++) y[j + k] = number(w, k, a->p);
+        for (int64_t j = 0; j < n; j += 4 * PHILOX_BLOCKS) {
+            uint32_t w[4 * PHILOX_BLOCKS];
+            tl_philox_blocks((uint32_t[]){ (uint32_t)(j / 4), (uint32_t)h, (uint32_t)(h >> 32), (uint32_t)r->run },
+                             (uint32_t[]){ (uint32_t)key, (uint32_t)(key >> 32) }, w);
+            const int here = n - j < 4 * PHILOX_BLOCKS ? (int)(n - j) : 4 * PHILOX_BLOCKS;
+            for (int k = 0; k < here; k++) y[j + k] = number(w, k, p);
         }
     }
     return TL_OK;

@@ -7,7 +7,7 @@
 #ifndef TL_OPTIM_H
 #define TL_OPTIM_H
 
-#include "graph/graph.h"
+#include "../graph/graph.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -154,7 +154,8 @@ SOME tl_tensor draw_product(random_graph *g, tl_tensor x)
     for (int attempt = 0; attempt < 20; attempt++) {
         const tl_tensor y = draw_node(g);
         if (tl_rank(x) == 2 && tl_rank(y) == 2 && tl_dim(x, 1) == tl_dim(y, 0)) return tl_matmul(x, y);
-        if (tl_rank(x) == 2 && tl_rank(y) == 2 && tl_dim(x, 1) == tl_dim(y, 1)) return tl_gemm(TL_NONE, x, y, false, true);
+        if (tl_rank(x) == 2 && tl_rank(y) == 2 && tl_dim(x, 1) == tl_dim(y, 1))
+            return tl_gemm(TL_NONE, x, y, false, true);
     }
     return tl_rank(x) == 2 ? tl_gemm(TL_NONE, x, x, true, false) : tl_square(x);
 }
@@ -172,7 +173,9 @@ SOME tl_tensor draw_op(random_graph *g)
     case 6: return tl_where(tl_less(x, draw_partner(g, x)), x, tl_neg(x));
     case 7: return tl_rank(x) ? tl_sum(x, TL_AXES(draw(g, tl_rank(x)))) : tl_neg(x);
     case 8: return tl_rank(x) ? tl_mean_keep(x, TL_AXES(draw(g, tl_rank(x)))) : tl_tanh(x);
-    case 9: return tl_rank(x) && tl_rank(x) < 4 ? tl_concat(2, (tl_tensor[]){ x, tl_tanh(x) }, draw(g, tl_rank(x))) : tl_neg(x);
+    case 9:
+        return tl_rank(x) && tl_rank(x) < 4 ? tl_concat(2, (tl_tensor[]){ x, tl_tanh(x) }, draw(g, tl_rank(x)))
+                                            : tl_neg(x);
     case 10: return tl_rank(x) >= 2 ? tl_transpose(x) : tl_add(x, x);
     case 11: return tl_tanh(draw_product(g, x));
     case 12: return draw_view(g, draw_view(g, x));

@@ -7,8 +7,8 @@ static tl_model *model;
 static tl_tape *tape;
 static tl_scope *root;
 static tl_session *session;
-static tl_tape *other;   /* of some tests */
-static int line;         /* where the message must say the error is */
+static tl_tape *other; /* of some tests */
+static int line;       /* where the message must say the error is */
 #define LINE (line = __LINE__),
 
 static float zeros[64];
@@ -95,7 +95,7 @@ static void broadcast(void) { LINE tl_add(matrix(2, 3), tl_input(root, "y", FLOA
 static void i32_where_real(void) { LINE tl_mul(ids(), tl_input(root, "y", FLOATS(zeros, 2))); }
 static void absent_operand(void) { LINE tl_add(matrix(2, 3), TL_NONE); }
 
-static int first_line;   /* a second line that the message must name */
+static int first_line; /* a second line that the message must name */
 #define FIRST (first_line = __LINE__),
 
 static void all_absent(void)
@@ -215,6 +215,27 @@ static void visits_disagree(void)
     LINE tl_param(tl_step(root, 1), "W", TL_DIMS(2, 4));
 }
 
+static void first_nan(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
+{
+    (void)self, (void)shape, (void)random;
+    out[0] = NAN;
+}
+
+static void initial_nan(void)
+{
+    tl_param(root, "V", TL_DIMS(4));
+    LINE tl_param(tl_in(root, "enc"), "W", TL_DIMS(2, 3), .init = { .fill = first_nan });
+    tl_param(root, "U", TL_DIMS(4));
+    cr_assert(!tl_failed(tape) && !tl_compile(tape));
+}
+
+static void initial_nan_at_eval(void)
+{
+    tl_tensor W;
+    LINE W = tl_param(tl_in(root, "enc"), "W", TL_DIMS(2, 3), .init = { .fill = first_nan });
+    cr_assert(isnan(tl_eval(tl_sum(W, TL_ALL))));
+}
+
 static void bad_parameter(void) { LINE tl_param(root, "W", 2, ((int64_t[]){ 2, -1 })); }
 static void name_empty(void) { LINE tl_in(root, ""); }
 static void name_missing(void) { LINE tl_in(root, NULL); }
@@ -316,8 +337,13 @@ static void next_of_another_shape(void)
 }
 
 static tl_status no_kernel(const tl_run_args *r) { return tl_kernel_fail(r, TL_E_ARGUMENT, "never"); }
-static const struct tl_op round_op = { .size = sizeof(struct tl_op), .name = "myround", .min_in = 1, .max_in = 1,
-                                       .shape = tl_shape_same, .f32 = no_kernel, .f64 = no_kernel };
+static const struct tl_op round_op = { .size = sizeof(struct tl_op),
+                                       .name = "myround",
+                                       .min_in = 1,
+                                       .max_in = 1,
+                                       .shape = tl_shape_same,
+                                       .f32 = no_kernel,
+                                       .f64 = no_kernel };
 static tl_tensor wrong_shape(const tl_vjp *v, int i) { return (void)i, tl_sum(v->g, TL_ALL); }
 static tl_tensor far_away(const tl_vjp *v, int i) { return (void)i, tl_add(v->g, matrix(7, 7)); }
 static tl_tensor stranger(const tl_vjp *v, int i)
@@ -413,13 +439,19 @@ static void eval_id_out_of_range(void)
 }
 
 static void no_operation(void) { LINE tl_apply(&(const struct tl_op){ 0 }, (tl_tensor[]){ matrix(2, 3) }, 1, NULL); }
-static void too_few_operands(void) { LINE tl_apply(tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ matrix(2, 3) }, 1, NULL); }
+static void too_few_operands(void)
+{
+    LINE tl_apply(tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ matrix(2, 3) }, 1, NULL);
+}
 static void too_many_operands(void)
 {
     const tl_tensor x = matrix(2, 3);
     LINE tl_apply(tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ x, x, x }, 3, NULL);
 }
-static void error_of_the_user(void) { LINE tl_error(tl_step(tl_in(root, "mine"), 6), TL_E_STATE, "%d is %s", 5, "odd"); }
+static void error_of_the_user(void)
+{
+    LINE tl_error(tl_step(tl_in(root, "mine"), 6), TL_E_STATE, "%d is %s", 5, "odd");
+}
 static void no_probability(void) { LINE tl_random_bernoulli(root, TL_DIMS(2), 1.5); }
 static void slice_outside(void) { LINE tl_slice(matrix(2, 3), 1, 1, 5); }
 static void reshape_of_another_size(void) { LINE tl_reshape(matrix(2, 3), TL_DIMS(4)); }
@@ -439,11 +471,15 @@ static const struct {
     tl_status status;
     const char *says[4];
 } provocations[] = {
-    { inner_dimensions, TL_E_SHAPE, { "in encoder/mgu at step 3: matmul [2,4] x [5,6]: inner dimensions 4 and 5 differ" } },
+    { inner_dimensions,
+      TL_E_SHAPE,
+      { "in encoder/mgu at step 3: matmul [2,4] x [5,6]: inner dimensions 4 and 5 differ" } },
     { steps_of_steps, TL_E_ARGUMENT, { "in tree/node at step 4/1: ", "name" } },
     { inside_a_layer, TL_E_ARGUMENT, { ".units = -3" } },
     { inside_a_cell, TL_E_SHAPE, { "in mine at step 2: add [2,3] x [2,5]: dimensions 3 and 5 do not broadcast" } },
-    { through_the_library, TL_E_SHAPE, { "(through ", "layers/dense.c:", "in dense", "[4,6], but in the model it is [5,6]" } },
+    { through_the_library,
+      TL_E_SHAPE,
+      { "(through ", "layers/dense.c:", "in dense", "[4,6], but in the model it is [5,6]" } },
     { broadcast, TL_E_SHAPE, { "add [2,3] x [4]: dimensions 3 and 4 do not broadcast" } },
     { i32_where_real, TL_E_DTYPE, { "mul", "i32", "tl_cast" } },
     { absent_operand, TL_E_ABSENT, { "add", "absent", "TL_NONE" } },
@@ -464,6 +500,8 @@ static const struct {
     { outside_and_in_steps, TL_E_NAME, { "cell/gate/W", "first", "at step 0", "another name" } },
     { model_has_another_shape, TL_E_SHAPE, { "enc/W", "asked for as [2,3]", "in the model it is [3,2]" } },
     { visits_disagree, TL_E_SHAPE, { "at step 1", "asked for as [2,4]", "it is [2,3]" } },
+    { initial_nan, TL_E_NONFINITE, { "enc/W", "finite" } },
+    { initial_nan_at_eval, TL_E_NONFINITE, { "enc/W", "finite" } },
     { bad_parameter, TL_E_ARGUMENT, { "W" } },
     { name_empty, TL_E_ARGUMENT, { "name" } },
     { name_missing, TL_E_ARGUMENT, { "name", "NULL" } },
@@ -529,7 +567,8 @@ Test(errors, on_the_tape)
         const int params = tl_model_count(model);
         cr_assert(tl_failed(tape), "provocation %d is not noticed", i);
         const char *message = tl_tape_message(tape);
-        cr_assert_eq(tl_tape_status(tape), provocations[i].status, "%s: %s", tl_status_name(tl_tape_status(tape)), message);
+        cr_assert_eq(tl_tape_status(tape), provocations[i].status, "%s: %s", tl_status_name(tl_tape_status(tape)),
+                     message);
         cr_has(message, AT_LINE(line));
         for (int k = 0; k < 4 && provocations[i].says[k]; k++) {
             const char *part = provocations[i].says[k];
@@ -554,12 +593,12 @@ static tl_tensor never(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
     return x;
 }
 
-#define IS_ERROR(t)                                                                                                   \
-    do {                                                                                                              \
-        const tl_tensor error_ = (t);                                                                                 \
-        cr_assert(!tl_absent(error_));                                                                                \
-        cr_assert(tl_rank(error_) == 0 && tl_dim(error_, 0) == 1 && tl_dim(error_, -1) == 1 && tl_size(error_) == 1); \
-        cr_assert(isnan(tl_eval(error_)));                                                                            \
+#define IS_ERROR(t)                                                                                                    \
+    do {                                                                                                               \
+        const tl_tensor error_ = (t);                                                                                  \
+        cr_assert(!tl_absent(error_));                                                                                 \
+        cr_assert(tl_rank(error_) == 0 && tl_dim(error_, 0) == 1 && tl_dim(error_, -1) == 1 && tl_size(error_) == 1);  \
+        cr_assert(isnan(tl_eval(error_)));                                                                             \
     } while (0)
 
 Test(errors, the_first_one_stays)
@@ -615,10 +654,11 @@ Test(errors, the_first_one_stays)
     tl_output(s, "x", x);
     tl_emit(s, "x", x);
     tl_next(s, "nothing", x);
-    cr_assert(tl_in(s, "a/b") && tl_step(s, -1) && tl_again(s) && tl_overlay(s, -1, NULL, NULL), "scopes are never NULL");
+    cr_assert(tl_in(s, "a/b") && tl_step(s, -1) && tl_again(s) && tl_overlay(s, -1, NULL, NULL),
+              "scopes are never NULL");
     cr_assert(!tl_scope_copy(s, NULL, 8));
     double v[6] = { 0 };
-    tl_eval_values(x, v);   /* a handle from before the error keeps its shape, and has no values */
+    tl_eval_values(x, v); /* a handle from before the error keeps its shape, and has no values */
     for (int i = 0; i < 6; i++) cr_assert(isnan(v[i]));
     cr_assert_eq(tl_dim(x, 1), 3);
 
@@ -648,7 +688,7 @@ Test(errors, absent_is_not_an_error_handle)
     cr_assert(tl_is(TL_NONE, TL_NONE) && !tl_is(y, TL_NONE));
     const tl_tensor x = matrix(2, 3);
     tl_tape_reset(tape);
-    IS_ERROR(x);   /* stale */
+    IS_ERROR(x); /* stale */
     end();
 }
 
@@ -669,12 +709,12 @@ Test(errors, a_stale_handle_never_becomes_another_tensor)
 
 /* ---- calls that return a status -------------------------------------------------------------------------------- */
 
-#define RETURNS(want, call, ...)                                                                                      \
-    do {                                                                                                              \
-        const tl_status got_ = (call);                                                                                \
-        cr_assert_eq(got_, (want), "%s: %s: %s", #call, tl_status_name(got_), tl_message());                          \
-        const char *const part_[] = { __VA_ARGS__ };                                                                  \
-        for (int i_ = 0; i_ < COUNT(part_); i_++) cr_has(tl_message(), part_[i_]);                                    \
+#define RETURNS(want, call, ...)                                                                                       \
+    do {                                                                                                               \
+        const tl_status got_ = (call);                                                                                 \
+        cr_assert_eq(got_, (want), "%s: %s: %s", #call, tl_status_name(got_), tl_message());                           \
+        const char *const part_[] = { __VA_ARGS__ };                                                                   \
+        for (int i_ = 0; i_ < COUNT(part_); i_++) cr_has(tl_message(), part_[i_]);                                     \
     } while (0)
 
 #define SUCCEEDS(call) RETURNS(TL_OK, call, "")
@@ -684,7 +724,8 @@ static tl_plan *plan_of(int64_t rows, int *gather_line)
 {
     tl_tape_reset(tape);
     root = tl_root(tape);
-    const tl_tensor i = tl_input(root, "ids", IDS(NULL, rows)), x = tl_input(tl_in(root, "in"), "x", FLOATS(NULL, rows, 3));
+    const tl_tensor i = tl_input(root, "ids", IDS(NULL, rows)),
+                    x = tl_input(tl_in(root, "in"), "x", FLOATS(NULL, rows, 3));
     const tl_tensor W = tl_param(root, "W", TL_DIMS(5, 3));
     tl_scope *s = tl_step(tl_in(root, "emb"), 1);
     const tl_place_mark m = tl_enter(TL_HERE, s);
@@ -712,7 +753,7 @@ Test(errors, of_a_run)
     SUCCEEDS(tl_get(session, "emb/y", &out));
     RETURNS(TL_E_OUTPUT, tl_get(session, "emb/z", &out), "emb/z", "tl_output(s, \"z\"");
     RETURNS(TL_E_INPUT, tl_run(session, plan, in, 1), "2 inputs, not 1");
-    RETURNS(TL_E_OUTPUT, tl_get(session, "emb/y", &out), "failed");   /* the last run failed */
+    RETURNS(TL_E_OUTPUT, tl_get(session, "emb/y", &out), "failed"); /* the last run failed */
     RETURNS(TL_E_INPUT, tl_run(session, plan, in, 3), "2 inputs, not 3");
     RETURNS(TL_E_INPUT, tl_run(session, plan, NULL, 2), "2 inputs");
     const tl_array good = in[1];
@@ -732,8 +773,8 @@ Test(errors, of_a_run)
     RETURNS(TL_E_INPUT, tl_run(session, plan, in, 2), "in/x", "data is NULL");
     in[1] = good;
 
-    RETURNS(TL_E_STATE, tl_run(session, wider, (tl_array[]){ IDS(i, 3), FLOATS(x, 3, 3) }, 2), "state h", "[2,3]", "[3,3]",
-            "tl_session_reset");
+    RETURNS(TL_E_STATE, tl_run(session, wider, (tl_array[]){ IDS(i, 3), FLOATS(x, 3, 3) }, 2), "state h", "[2,3]",
+            "[3,3]", "tl_session_reset");
     tl_session_reset(session);
     SUCCEEDS(tl_run(session, wider, (tl_array[]){ IDS(i, 3), FLOATS(x, 3, 3) }, 2));
     RETURNS(TL_E_STATE, tl_run(session, plan, in, 2), "state h");
@@ -749,8 +790,8 @@ Test(errors, of_a_run)
     const uint64_t runs = tl_session_runs(session);
     for (int k = 0; k < 2; k++) {
         i[1] = k ? -1 : 5;
-        RETURNS(TL_E_INDEX, tl_run(session, plan, in, 2), AT_LINE(at), "in emb at step 1", "gather", "position 1", "0..4",
-                k ? "id -1" : "id 5");
+        RETURNS(TL_E_INDEX, tl_run(session, plan, in, 2), AT_LINE(at), "in emb at step 1", "gather", "position 1",
+                "0..4", k ? "id -1" : "id 5");
         RETURNS(TL_E_OUTPUT, tl_get(session, "emb/y", &out), "failed");
         cr_assert_eq(tl_session_runs(session), runs);
         cr_assert_eq(tl_session_state(session, 0, &name, &h), TL_OK);
@@ -780,7 +821,8 @@ Test(errors, of_a_kernel_of_the_users)
     const tl_tensor x = tl_input(root, "x", FLOATS(zeros, 2));
     tl_output(root, "y", (line = __LINE__, tl_apply(&op, &x, 1, NULL)));
     tl_plan *plan = tl_compile(tape);
-    RETURNS(TL_E_NONFINITE, tl_run(session, plan, (tl_array[]){ FLOATS(zeros, 2) }, 1), AT_LINE(line), "myround: row 7 is bad");
+    RETURNS(TL_E_NONFINITE, tl_run(session, plan, (tl_array[]){ FLOATS(zeros, 2) }, 1), AT_LINE(line),
+            "myround: row 7 is bad");
     tl_plan_free(plan);
     tl_tape_reset(tape);
     op.f32 = NULL;
@@ -822,6 +864,9 @@ Test(errors, of_sessions_models_and_the_rest)
     RETURNS(TL_E_ARGUMENT, tl_model_set(model, "", &a), "name");
     RETURNS(TL_E_ARGUMENT, tl_model_set(model, NULL, &a), "name");
     RETURNS(TL_E_NAME, tl_model_get(model, "nobody", &a), "nobody");
+    RETURNS(TL_E_ARGUMENT, tl_model_set_state(model, "", &a), "name");
+    RETURNS(TL_E_ARGUMENT, tl_model_set_state(model, "h", NULL), "data");
+    RETURNS(TL_E_ARGUMENT, tl_model_state_value(model, 0, &name, &a), "state");
     RETURNS(TL_E_ARGUMENT, tl_set_allocator(NULL), "live");
     cr_assert(!tl_model_new(.dtype = TL_I32));
     cr_has(tl_message(), ".dtype");
@@ -832,7 +877,10 @@ Test(errors, of_sessions_models_and_the_rest)
     cr_has(tl_message(), "model");
     cr_assert(!tl_compile(NULL));
     cr_has(tl_message(), "tape");
-    tl_tape_free(NULL), tl_plan_free(NULL), tl_session_free(NULL), tl_model_free(NULL), tl_free(NULL), tl_trace_free(NULL);
+    cr_assert(tl_failed(NULL));
+    RETURNS(TL_E_ARGUMENT, tl_tape_status(NULL), "tape");
+    tl_tape_free(NULL), tl_tape_reset(NULL), tl_plan_free(NULL), tl_session_free(NULL), tl_model_free(NULL),
+        tl_free(NULL), tl_trace_free(NULL);
 
     tl_gradcheck_result r = tl_gradcheck(model, no_loss, NULL, 0, NULL);
     cr_assert(!r.passed);
@@ -846,7 +894,7 @@ Test(errors, of_a_parameter_that_changed_before_compiling)
     tl_tensor W;
     W = (line = __LINE__, tl_param(root, "W", TL_DIMS(2, 3)));
     tl_output(root, "y", W);
-    set_param(model, "W", FLOATS(zeros, 3, 2));   /* loaded after it was asked for */
+    set_param(model, "W", FLOATS(zeros, 3, 2)); /* loaded after it was asked for */
     cr_assert(!tl_compile(tape));
     RETURNS(TL_E_SHAPE, tl_tape_status(tape), "W", AT_LINE(line));
     cr_assert_eq(tl_model_count(model), 1);

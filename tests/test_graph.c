@@ -47,7 +47,8 @@ static void values_are(tl_tensor x, int n, const double *want)
     double *v = values_of(x);
     ok();
     for (int i = 0; i < n; i++)
-        cr_assert(fabs(v[i] - want[i]) <= 1e-12 * (1 + fabs(want[i])), "value %d is %.17g, not %.17g", i, v[i], want[i]);
+        cr_assert(fabs(v[i] - want[i]) <= 1e-12 * (1 + fabs(want[i])), "value %d is %.17g, not %.17g", i, v[i],
+                  want[i]);
     free(v);
 }
 #define VALUES_ARE(x, ...) values_are((x), COUNT(((double[]){ __VA_ARGS__ })), (double[]){ __VA_ARGS__ })
@@ -59,11 +60,12 @@ Test(visits, steps_share_their_parameters)
     begin();
     tl_scope *cell = tl_in(root, "cell");
     const tl_tensor W0 = weight(tl_step(cell, 0), "W"), W7 = weight(tl_step(cell, 7), "W");
-    const tl_tensor U0 = weight(tl_in(tl_step(cell, 0), "gate"), "W"), U7 = weight(tl_in(tl_step(cell, 7), "gate"), "W");
+    const tl_tensor U0 = weight(tl_in(tl_step(cell, 0), "gate"), "W"),
+                    U7 = weight(tl_in(tl_step(cell, 7), "gate"), "W");
     ok();
     cr_assert(tl_is(W0, W7) && tl_is(U0, U7) && !tl_is(W0, U0));
     cr_assert_str_eq(tl_scope_path(tl_in(tl_step(cell, 2), "gate")), "cell/gate");
-    weight(tl_step(cell, 7), "W");   /* the same visit, through another tl_step */
+    weight(tl_step(cell, 7), "W"); /* the same visit, through another tl_step */
     cr_assert_eq(tl_tape_status(tape), TL_E_NAME);
     end();
 }
@@ -75,7 +77,7 @@ Test(visits, a_step_of_a_step)
     const tl_tensor a = weight(tl_step(tl_step(tree, 0), 1), "W"), b = weight(tl_step(tl_step(tree, 1), 1), "W");
     ok();
     cr_assert(tl_is(a, b));
-    weight(tl_step(tree, 5), "W");   /* one step deep instead of two: not the same use */
+    weight(tl_step(tree, 5), "W"); /* one step deep instead of two: not the same use */
     cr_assert_eq(tl_tape_status(tape), TL_E_NAME);
     end();
 }
@@ -118,7 +120,7 @@ Test(visits, leaving_restores_the_place)
     const tl_place_mark m = tl_enter(TL_HERE, outer);
     cr_assert_str_eq(path_of(tl_tanh(x)), "outer");
     const tl_place_mark n = tl_enter(TL_HERE, inner);
-    tl_scope *gate = tl_in(inner, "gate");   /* moves the place there, until it is left */
+    tl_scope *gate = tl_in(inner, "gate"); /* moves the place there, until it is left */
     weight(gate, "W");
     cr_assert_str_eq(path_of(tl_tanh(x)), "outer/inner/gate");
     tl_leave(inner, n);
@@ -187,6 +189,28 @@ Test(overlay, gradient_flows_to_the_replacement)
     end();
 }
 
+static tl_tensor normalised_weights(tl_scope *s, const tl_tensor *in, void *user)
+{
+    (void)in, (void)user;
+    tl_tensor y = tl_full(s, TL_DIMS(2, 3), 0.5);
+    for (int t = 0; t < 3; t++) {
+        tl_scope *at = tl_step(tl_in(s, "cell"), t);
+        const tl_tensor W = weight(at, "W"), V = tl_tanh(W);
+        y = tl_mul(weight(tl_overlay(at, 1, &W, &V), "W"), tl_add(y, W));
+    }
+    return tl_sum(y, TL_ALL);
+}
+
+/* The check sees each step's use of W through a sum of its own; that is still what tl_overlay calls a parameter. */
+Test(overlay, in_steps_passes_the_gradient_check)
+{
+    begin();
+    const tl_gradcheck_result r = tl_gradcheck(model, normalised_weights, NULL, 0, NULL, .full = true);
+    cr_assert(r.passed, "%s", tl_message());
+    cr_assert_eq(r.probes, 4 * 6);
+    end();
+}
+
 /* ---- parameters --------------------------------------------------------------------------------------------- */
 
 Test(parameters, join_when_the_tape_is_compiled)
@@ -219,7 +243,7 @@ Test(parameters, a_failed_recording_leaves_the_model_alone)
     memcpy(before, tl_model_values(model), sizeof before);
     again();
     tl_output(root, "y", tl_add(weight(root, "W"), weight(root, "new")));
-    tl_matmul(weight(root, "W2"), weight(root, "W3"));   /* [2,3] x [2,3] */
+    tl_matmul(weight(root, "W2"), weight(root, "W3")); /* [2,3] x [2,3] */
     cr_assert(!tl_compile(tape));
     cr_assert_eq(tl_tape_status(tape), TL_E_SHAPE);
     cr_assert_eq(tl_model_count(model), 1);
@@ -240,7 +264,7 @@ Test(parameters, initial_values_depend_on_seed_and_path_alone)
     cr_assert(!memcmp(W, W2, 6 * sizeof *W) && !memcmp(V, V2, 6 * sizeof *V));
     free(W2), free(V2);
     end();
-    model = tl_model_new(.seed = 7);   /* f32 */
+    model = tl_model_new(.seed = 7); /* f32 */
     tape = tl_tape_new(model);
     double *W3 = values_of(weight(tl_in(tl_root(tape), "a"), "W"));
     for (int i = 0; i < 6; i++) cr_assert(W3[i] == (float)W[i], "another type gets the same values, rounded");
@@ -312,7 +336,8 @@ Test(parameters, frozen_ones_get_no_gradient)
     tl_tape_reset(tape);
     root = tl_root(tape);
     tl_backward(tl_sum(tl_mul(tl_mul(weight(tl_in(root, "a"), "W"), weight(tl_in(root, "b"), "W")),
-                              tl_param(root, "F", TL_DIMS(2, 3))), TL_ALL));
+                              tl_param(root, "F", TL_DIMS(2, 3))),
+                       TL_ALL));
     plan = tl_compile(tape);
     cr_assert_eq(tl_run(s, plan, NULL, 0), TL_OK);
     tl_session_gradients(s, &r, &n);
@@ -364,8 +389,9 @@ Test(gradient, of_inputs_interior_values_and_parameters)
     begin();
     double va[6] = { 1, 2, 3, 4, 5, 6 }, vb[3] = { 7, 8, 9 }, vp = 10;
     tl_model_set(model, "p", &(tl_array){ .dtype = TL_F64, .data = &vp });
-    const tl_tensor a = input("a", DOUBLES(va, 2, 3)), b = input("b", DOUBLES(vb, 3)), p = tl_param(root, "p", TL_SCALAR);
-    const tl_tensor square = tl_square(b), f = tl_add(tl_mul(a, b), tl_mul(p, square));   /* [2,3]: counts as its sum */
+    const tl_tensor a = input("a", DOUBLES(va, 2, 3)), b = input("b", DOUBLES(vb, 3)),
+                    p = tl_param(root, "p", TL_SCALAR);
+    const tl_tensor square = tl_square(b), f = tl_add(tl_mul(a, b), tl_mul(p, square)); /* [2,3]: counts as its sum */
     const tl_tensor wrt[] = { a, b, p, square, f, b };
     tl_tensor g[COUNT(wrt)];
     tl_grad(f, wrt, COUNT(wrt), g);
@@ -462,11 +488,12 @@ Test(gradient, over_time_is_one_chain)
     tl_grad(tl_sum(h, TL_ALL), wrt, 4, g);
     ok();
     cr_assert_eq(census(tape, before, "add"), 0, "%d sums of contributions", census(tape, before, "add"));
-    cr_assert_eq(census(tape, before, "matmul"), 3 * T - 1);   /* dW, dU and dh, but for the first h */
+    cr_assert_eq(census(tape, before, "matmul"), 3 * T - 1); /* dW, dU and dh, but for the first h */
     cr_assert_eq(census(tape, before, "scatter_add"), T);
     int starts = 0;
     for (uint32_t i = before; i < tape->n; i++)
-        starts += !strcmp(tape->node[i].op->name, "matmul") && tape->node[i].n_in == 3 && tl_node_in(tape, &tape->node[i], 2);
+        starts += !strcmp(tape->node[i].op->name, "matmul") && tape->node[i].n_in == 3 &&
+                  tl_node_in(tape, &tape->node[i], 2);
     cr_assert_eq(starts, 2 * (T - 1));
     end();
 }
@@ -482,14 +509,14 @@ Test(gradient, lands_in_the_flat_array)
         set_param(model, name[i], DOUBLES(w, 2, 3));
         p[i] = weight(root, name[i]);
     }
-    tl_tensor loss = tl_sum(tl_square(tl_add(p[0], p[1])), TL_ALL);                       /* one adjoint for both: 4w */
-    loss = tl_add(loss, tl_sum(p[2], TL_ALL));                                            /* a constant: 1 */
-    loss = tl_add(loss, tl_sum(tl_square(tl_reshape(p[3], TL_DIMS(3, 2))), TL_ALL));      /* a view: 2w */
-    loss = tl_add(loss, tl_sum(tl_mul(p[4], tl_const(root, TL_DIMS(2, 3), w)), TL_ALL));  /* w */
+    tl_tensor loss = tl_sum(tl_square(tl_add(p[0], p[1])), TL_ALL);                      /* one adjoint for both: 4w */
+    loss = tl_add(loss, tl_sum(p[2], TL_ALL));                                           /* a constant: 1 */
+    loss = tl_add(loss, tl_sum(tl_square(tl_reshape(p[3], TL_DIMS(3, 2))), TL_ALL));     /* a view: 2w */
+    loss = tl_add(loss, tl_sum(tl_mul(p[4], tl_const(root, TL_DIMS(2, 3), w)), TL_ALL)); /* w */
     tl_backward(loss);
     tl_tensor g;
     tl_grad(loss, &p[0], 1, &g);
-    tl_output(root, "g", g);   /* read as well */
+    tl_output(root, "g", g); /* read as well */
     tl_session *s = run_once(tape, NULL, 0);
     tape = NULL;
     const tl_range *r;
@@ -498,7 +525,8 @@ Test(gradient, lands_in_the_flat_array)
     cr_assert(n == 1 && r[0].begin == 0 && r[0].end == 30, "f is not reached");
     for (int i = 0; i < 6; i++) {
         const double want[] = { 4 * w[i], 4 * w[i], 1, 2 * w[i], w[i] };
-        for (int k = 0; k < 5; k++) cr_assert(flat[6 * k + i] == want[k], "d%s[%d] is %g, not %g", name[k], i, flat[6 * k + i], want[k]);
+        for (int k = 0; k < 5; k++)
+            cr_assert(flat[6 * k + i] == want[k], "d%s[%d] is %g, not %g", name[k], i, flat[6 * k + i], want[k]);
     }
     tl_array a;
     cr_assert_eq(tl_get(s, "g", &a), TL_OK);
@@ -515,7 +543,7 @@ Test(emission, is_collected_in_order_of_steps)
     tl_scope *s = tl_in(root, "decoder");
     static const int order[] = { 2, 0, 3, 1 };
     for (int k = 0; k < 4; k++) tl_emit(tl_step(s, order[k]), "y", tl_full(root, TL_DIMS(2), order[k]));
-    tl_emit(tl_in(tl_step(s, 0), "inner"), "y", tl_full(root, TL_DIMS(2), 9));   /* another path */
+    tl_emit(tl_in(tl_step(s, 0), "inner"), "y", tl_full(root, TL_DIMS(2), 9)); /* another path */
     const tl_tensor y = tl_collect(s, "y");
     ok();
     cr_assert(tl_rank(y) == 2 && tl_dim(y, 0) == 4);
@@ -531,7 +559,7 @@ Test(emission, of_steps_within_steps)
     for (int i = 1; i >= 0; i--)
         for (int k = 2; k >= 0; k--) tl_emit(tl_step(tl_step(s, i), k), "y", tl_full(root, TL_SCALAR, 10 * i + k));
     VALUES_ARE(tl_collect(s, "y"), 0, 1, 2, 10, 11, 12);
-    VALUES_ARE(tl_collect(tl_step(s, 1), "y"), 10, 11, 12);   /* of that step alone */
+    VALUES_ARE(tl_collect(tl_step(s, 1), "y"), 10, 11, 12); /* of that step alone */
     end();
 }
 
@@ -544,7 +572,7 @@ Test(emission, called_loss_is_summed)
     cr_assert(tl_is(tl_total_loss(root, x), x) || tl_eval(tl_total_loss(root, x)) == 7);
     tl_scope *s = tl_in(root, "decoder");
     tl_emit(tl_step(s, 0), "loss", tl_full(root, TL_SCALAR, 10));
-    tl_emit(tl_step(s, 1), "loss", tl_scale(x, 100));     /* two numbers: they count as their sum */
+    tl_emit(tl_step(s, 1), "loss", tl_scale(x, 100)); /* two numbers: they count as their sum */
     tl_emit(tl_step(s, 1), "gloss", tl_full(root, TL_SCALAR, 1e6));
     const tl_tensor loss = tl_total_loss(root, tl_mul(x, x));
     ok();
@@ -608,9 +636,9 @@ static const char *line_with(const char *text, int n, const char *const *part, c
     }
     return NULL;
 }
-#define HAS_LINE(text, ...)                                                                                           \
-    cr_assert(line_with((text), COUNT(((const char *[]){ __VA_ARGS__ })), (const char *[]){ __VA_ARGS__ }, (char[1024]){ 0 }, \
-                        1024),                                                                                        \
+#define HAS_LINE(text, ...)                                                                                            \
+    cr_assert(line_with((text), COUNT(((const char *[]){ __VA_ARGS__ })), (const char *[]){ __VA_ARGS__ },             \
+                        (char[1024]){ 0 }, 1024),                                                                      \
               "no line with all of %s in\n%s", #__VA_ARGS__, (text))
 
 Test(dump, a_tape_as_text)
@@ -630,7 +658,7 @@ Test(dump, a_tape_as_text)
     cr_lacks(text, "error:");
     int lines = 0;
     for (const char *p = text; *p; p++) lines += *p == '\n';
-    cr_assert_eq(lines, tl_tape_nodes(tape) + 3);   /* a head, an output, a gradient */
+    cr_assert_eq(lines, tl_tape_nodes(tape) + 3); /* a head, an output, a gradient */
     tl_free(text);
     tl_matmul(weight(root, "A"), weight(root, "B"));
     text = tl_tape_text(tape);
@@ -657,7 +685,8 @@ static void parse_dot(const char *dot, const char *node, char path[static 1024])
             }
             text[n] = 0;
             cr_assert(*p, "a quote is open");
-            if (depth > 1 && !strncmp(p - n - 7, "label=\"", 7) && p[1] == ';') snprintf(label[depth], sizeof label[0], "%s", text);
+            if (depth > 1 && !strncmp(p - n - 7, "label=\"", 7) && p[1] == ';')
+                snprintf(label[depth], sizeof label[0], "%s", text);
         } else if (*p == '{') {
             cr_assert(++depth < 32);
             label[depth][0] = 0;
@@ -667,7 +696,7 @@ static void parse_dot(const char *dot, const char *node, char path[static 1024])
             cr_assert(isalnum((unsigned char)*p) || strchr(" \n_=;,[]->", *p), "character %c", *p);
             const size_t n = strlen(node);
             if (!strncmp(p, node, n) && p[n] == ' ' && p[n + 1] == '[' && p[-1] == ' ')
-                for (int k = 2; k <= depth; k++) sprintf(path + strlen(path), "%s>", label[k]);
+                for (int k = 2; k <= depth; k++) snprintf(path + strlen(path), 1024 - strlen(path), "%s>", label[k]);
         }
     }
     cr_assert_eq(depth, 0);
@@ -695,9 +724,9 @@ Test(dump, a_tape_as_graph)
             snprintf(path, sizeof path, "n%u -> n%u;", tl_node_in(tape, &tape->node[i], k), i);
             if (tl_node_in(tape, &tape->node[i], k)) cr_has(dot, path);
         }
-    HAS_LINE(dot, "label=\"matmul ta", "dashed");      /* adjoints are told apart */
+    HAS_LINE(dot, "label=\"matmul ta", "dashed"); /* adjoints are told apart */
     HAS_LINE(dot, "peripheries=2");
-    if (!system("command -v dot >/dev/null")) {        /* Graphviz itself, where it is installed */
+    if (!system("command -v dot >/dev/null")) { /* Graphviz itself, where it is installed */
         FILE *p = popen("dot -Tcanon -o /dev/null", "w");
         fputs(dot, p);
         cr_assert_eq(pclose(p), 0);
@@ -737,7 +766,8 @@ Test(dump, a_plan_as_text)
              tl_plan_instructions(plan), tl_plan_arena_bytes(plan));
     cr_has(text, head);
     HAS_LINE(text, "input 0 \"chars\" : f64 [2,2,2]");
-    HAS_LINE(text, "matmul f64 arena+", "[2,3] <- input 0+32 [2,2], values+0(enc/cell/gate/W) [2,3]", "at step 1", "test_graph.c:");
+    HAS_LINE(text, "matmul f64 arena+", "[2,3] <- input 0+32 [2,2], values+0(enc/cell/gate/W) [2,3]", "at step 1",
+             "test_graph.c:");
     HAS_LINE(text, "matmul f64 gradients+0(enc/cell/gate/W) [2,3]");
     HAS_LINE(text, "consts(0.25...)");
     HAS_LINE(text, "output \"enc/last\" : f64 [2,3]  arena+");

@@ -6,18 +6,18 @@
 
 #include <pthread.h>
 #if defined __SSE2__
-# include <xmmintrin.h>
+#include <xmmintrin.h>
 #endif
 
 /* ---- a heap that counts ------------------------------------------------------------------------------------- */
 
 #if defined __has_feature
-# if __has_feature(address_sanitizer)
-#  define SANITIZED 1
-# endif
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
 #endif
 #if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__ && !defined SANITIZED
-# define COUNTS_HEAP 1
+#define COUNTS_HEAP 1
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
@@ -101,7 +101,9 @@ static const double *read_output(const tl_session *s, const char *name)
 
 static void fill_inputs(tl_array in[GRAPH_INPUTS], void *data[GRAPH_INPUTS], tl_dtype dtype, uint64_t seed)
 {
-    static const tl_shape shape[GRAPH_INPUTS] = { { .rank = 2, .dim = { 2, 3 } }, { .rank = 1, .dim = { 3 } }, { .rank = 2, .dim = { 4, 1 } } };
+    static const tl_shape shape[GRAPH_INPUTS] = { { .rank = 2, .dim = { 2, 3 } },
+                                                  { .rank = 1, .dim = { 3 } },
+                                                  { .rank = 2, .dim = { 4, 1 } } };
     uint64_t state = seed;
     for (int i = 0; i < GRAPH_INPUTS; i++) {
         in[i] = array_over(data[i], dtype, shape[i].rank, shape[i].dim);
@@ -113,8 +115,8 @@ static void same_as(const char *what, uint64_t seed, const void *data, tl_dtype 
 {
     for (int64_t i = 0; i < n; i++) {
         const double got = tl_read(data, dtype, i);
-        cr_assert(!memcmp(&got, &want[i], sizeof got), "graph %d: %s[%d] is %.17g, node by node %.17g", (int)seed, what, (int)i,
-                  got, want[i]);
+        cr_assert(!memcmp(&got, &want[i], sizeof got), "graph %d: %s[%d] is %.17g, node by node %.17g", (int)seed, what,
+                  (int)i, got, want[i]);
     }
 }
 
@@ -130,7 +132,8 @@ static void check_graph(tl_dtype dtype, uint64_t seed)
     random_graph g;
     record_random(&g, root, in, seed);
     tl_tensor mark[MARKS] = { draw_node(&g), draw_node(&g), g.node[g.n - 1] };
-    const tl_tensor loss = tl_add(tl_sum(tl_square(g.node[g.n - 1]), TL_ALL), tl_sum(g.node[g.n - 2 - draw(&g, 6)], TL_ALL));
+    const tl_tensor loss = tl_add(tl_sum(tl_square(g.node[g.n - 1]), TL_ALL),
+                                  tl_sum(g.node[g.n - 2 - draw(&g, 6)], TL_ALL));
     tl_grad(loss, (tl_tensor[]){ g.node[0], draw_node(&g), draw_node(&g) }, 3, mark + 3);
     tl_backward(loss);
     cr_assert(!tl_failed(tape), "graph %d: %s", (int)seed, tl_tape_message(tape));
@@ -144,11 +147,12 @@ static void check_graph(tl_dtype dtype, uint64_t seed)
     const uint32_t n = tape->n_gradient;
     for (uint32_t i = 0; i < n; i++) gradient[i] = values_of(tl_handle(tape, tape->gradient[i].id));
     tl_plan *plan = compile();
-    for (uint32_t i = 0; i < n; i++) offset[i] = tl_model_param(model, tape->param[tape->gradient[i].param].index)->offset;
+    for (uint32_t i = 0; i < n; i++)
+        offset[i] = tl_model_param(model, tape->param[tape->gradient[i].param].index)->offset;
     again();
     tl_session *s = tl_session_new(model);
     for (int r = 0; r < 2; r++) {
-        if (r) memset(s->arena, 0xFF, s->arena_bytes);   /* NaNs: nothing may be read that this run has not written */
+        if (r) memset(s->arena, 0xFF, s->arena_bytes); /* NaNs: nothing may be read that this run has not written */
         run(s, plan, in, GRAPH_INPUTS);
         for (int i = 0; i < MARKS; i++) {
             tl_array a;
@@ -218,11 +222,12 @@ Test(memory, of_a_long_chain_is_reused)
     for (int i = 0; i < 500; i++) y = i % 2 ? tl_tanh(y) : tl_mul(y, x);
     tl_output(root, "y", y);
     tl_plan *plan = compile();
-    cr_assert(tl_plan_arena_bytes(plan) <= BYTES + 64, "%zu bytes: elementwise results take over what dies", tl_plan_arena_bytes(plan));
+    cr_assert(tl_plan_arena_bytes(plan) <= BYTES + 64, "%zu bytes: elementwise results take over what dies",
+              tl_plan_arena_bytes(plan));
     tl_plan_free(plan);
     again();
     y = tl_input(root, "x", DOUBLES(NULL, 10, 100));
-    for (int i = 0; i < 500; i++) y = tl_transpose(y);   /* cannot be in place: two blocks */
+    for (int i = 0; i < 500; i++) y = tl_transpose(y); /* cannot be in place: two blocks */
     tl_output(root, "y", y);
     plan = compile();
     cr_assert(tl_plan_arena_bytes(plan) <= 2 * (BYTES + 64), "%zu bytes", tl_plan_arena_bytes(plan));
@@ -239,23 +244,25 @@ Test(memory, in_place_only_where_nothing_is_lost)
     const tl_tensor x = tl_scale(tl_input(root, "x", in), 1), y = tl_tanh(x);
     tl_output(root, "a", tl_add(y, tl_transpose(y)));
     const tl_tensor z = tl_exp(x), row = tl_at(z, 0);
-    tl_output(root, "b", tl_mul(z, row));              /* a view of what it could write over */
+    tl_output(root, "b", tl_mul(z, row)); /* a view of what it could write over */
     const tl_tensor u = tl_sigmoid(x);
     tl_output(root, "c", tl_mul(tl_neg(u), u));
-    const tl_tensor one = tl_sum_keep(x, TL_AXES(1));  /* [2,1], broadcast: smaller than the result */
+    const tl_tensor one = tl_sum_keep(x, TL_AXES(1)); /* [2,1], broadcast: smaller than the result */
     tl_output(root, "d", tl_mul(one, x));
-    tl_output(root, "f", tl_slice(tl_scale(x, 5), 1, 1, 2));   /* not one piece: no view */
+    tl_output(root, "f", tl_slice(tl_scale(x, 5), 1, 1, 2)); /* not one piece: no view */
     const tl_tensor t = tl_tanh(tl_scale(x, 3)), flat = tl_reshape(t, TL_DIMS(4));
     tl_output(root, "e", tl_add(tl_square(flat), tl_reshape(t, TL_DIMS(1, 4))));
     tl_session *s = run_once(tape, &in, 1);
     tape = NULL;
     for (int i = 0; i < 4; i++) {
-        const double e = exp(v[i % 2]), got[] = { read_output(s, "a")[i], read_output(s, "b")[i], read_output(s, "c")[i],
-                                                      read_output(s, "d")[i], read_output(s, "e")[i] };
+        const double e = exp(v[i % 2]),
+                     got[] = { read_output(s, "a")[i], read_output(s, "b")[i], read_output(s, "c")[i],
+                               read_output(s, "d")[i], read_output(s, "e")[i] };
         const double sigmoid = 1 / (1 + exp(-v[i])), t3 = tanh(3 * v[i]);
         const double want[] = { tanh(v[i]) + tanh(v[i % 2 * 2 + i / 2]), exp(v[i]) * e, -sigmoid * sigmoid,
                                 (i < 2 ? 3 : 7) * v[i], t3 * t3 + t3 };
-        for (int k = 0; k < 5; k++) cr_assert(fabs(got[k] - want[k]) < 1e-13, "%c[%d] is %g, not %g", 'a' + k, i, got[k], want[k]);
+        for (int k = 0; k < 5; k++)
+            cr_assert(fabs(got[k] - want[k]) < 1e-13, "%c[%d] is %g, not %g", 'a' + k, i, got[k], want[k]);
     }
     cr_assert(read_output(s, "f")[0] == 10 && read_output(s, "f")[1] == 20);
     tl_session_free(s);
@@ -289,7 +296,8 @@ Test(memory, is_planned_without_overlap_or_loss)
         if (live > most) most = live;
         cr_assert(p[i].begin >= 0 && p[i].begin % 64 == 0 && p[i].begin + bytes <= (int64_t)m.size);
         for (int k = 0; k < PIECES; k++)
-            cr_assert(k == i || !p[k].end || p[k].end <= p[i].begin || p[k].begin >= p[i].begin + bytes, "pieces overlap");
+            cr_assert(k == i || !p[k].end || p[k].end <= p[i].begin || p[k].begin >= p[i].begin + bytes,
+                      "pieces overlap");
     }
     const size_t size = m.size;
     cr_assert((int64_t)size < 2 * most, "%zu bytes for at most %lld", size, (long long)most);
@@ -316,7 +324,7 @@ Test(plans, need_no_tape)
     tl_leave(s, m);
     tl_output(root, "y", y);
     tl_plan *plan = compile();
-    again();   /* the same head and its arena, for something else */
+    again(); /* the same head and its arena, for something else */
     for (int k = 0; k < 1000; k++) tl_tanh(tl_param(tl_step(tl_in(root, "junk"), k), "p", TL_DIMS(100)));
     tl_tape_free(tape);
     tape = NULL;
@@ -352,7 +360,7 @@ Test(plans, of_many_sizes_run_in_one_session)
     for (int i = 0; i < 1000; i++) x[i] = noise(&state);
     tl_session *s = tl_session_new(model);
     tl_plan *plan[5] = { NULL };
-    for (int n = 0; n < 5; n++) {   /* the model grows between runs */
+    for (int n = 0; n < 5; n++) { /* the model grows between runs */
         plan[n] = sized(size[n], name[n]);
         for (int k = n; k >= 0; k--) {
             const tl_array in = DOUBLES(x, size[k]);
@@ -433,16 +441,26 @@ Test(outputs, of_every_kind_are_those_of_the_run)
     values[0] = values[1] = gradients[0] = gradients[1] = -1;
     tl_model_touch(model);
     static double big[10000];
-    set_param(model, "another", DOUBLES(big, 100, 100));   /* the values move */
+    set_param(model, "another", DOUBLES(big, 100, 100)); /* the values move */
 
     static const struct {
         const char *name;
         int n;
         double want[4];
     } outputs[] = {
-        { "x", 4, { 1, 2, 3, 4 } }, { "x1", 2, { 3, 4 } }, { "w", 2, { 5, 6 } }, { "w0", 1, { 5 } }, { "c", 2, { 5, 6 } },
-        { "zero", 3, { 0 } }, { "large", 10000, { 2, 2, 2, 2 } }, { "y", 4, { 5, 12, 15, 24 } }, { "also y", 4, { 5, 12, 15, 24 } },
-        { "y1", 2, { 15, 24 } }, { "empty", 0, { 0 } }, { "g", 2, { 4, 6 } }, { "i", 2, { 8, 9 } },
+        { "x", 4, { 1, 2, 3, 4 } },
+        { "x1", 2, { 3, 4 } },
+        { "w", 2, { 5, 6 } },
+        { "w0", 1, { 5 } },
+        { "c", 2, { 5, 6 } },
+        { "zero", 3, { 0 } },
+        { "large", 10000, { 2, 2, 2, 2 } },
+        { "y", 4, { 5, 12, 15, 24 } },
+        { "also y", 4, { 5, 12, 15, 24 } },
+        { "y1", 2, { 15, 24 } },
+        { "empty", 0, { 0 } },
+        { "g", 2, { 4, 6 } },
+        { "i", 2, { 8, 9 } },
     };
     for (int k = 0; k < COUNT(outputs); k++) {
         tl_array a;
@@ -465,7 +483,8 @@ Test(plans, of_nothing_and_of_empty_tensors)
     tl_session *s = tl_session_new(model);
     run(s, plan, NULL, 0);
     tl_plan_free(plan);
-    const tl_tensor x = tl_input(root, "x", DOUBLES(NULL, 0, 3)), W = tl_param(root, "W", TL_DIMS(3, 2), .init = normal);
+    const tl_tensor x = tl_input(root, "x", DOUBLES(NULL, 0, 3)),
+                    W = tl_param(root, "W", TL_DIMS(3, 2), .init = normal);
     const tl_tensor none = tl_param(root, "none", TL_DIMS(0, 2)), y = tl_tanh(tl_add(tl_matmul(x, W), none));
     tl_output(root, "y", y);
     tl_output(root, "sum", tl_sum(y, TL_AXES(0)));
@@ -507,12 +526,13 @@ Test(plans, of_many_operands)
 
 /* ---- a small recurrent network, with everything a recording can hold -------------------------------------------------- */
 
-enum { T = 3, B = 2, D = 4, H = 8 };   /* a product of 2 x 8 x 8 */
+enum { T = 3, B = 2, D = 4, H = 8 }; /* a product of 2 x 8 x 8 */
 
 static tl_tensor lstm_gate(tl_scope *s, const char *name, tl_tensor x, tl_tensor h)
 {
     tl_scope *g = tl_in(s, name);
-    const tl_tensor W = tl_param(g, "W", TL_DIMS(D, H), .init = normal), U = tl_param(g, "U", TL_DIMS(H, H), .init = normal);
+    const tl_tensor W = tl_param(g, "W", TL_DIMS(D, H), .init = normal),
+                    U = tl_param(g, "U", TL_DIMS(H, H), .init = normal);
     const tl_tensor b = tl_param(g, "b", TL_DIMS(H), .init = normal);
     return tl_gemm(tl_gemm(b, x, W, false, false), tl_scale(h, 0.5), U, false, false);
 }
@@ -538,7 +558,8 @@ static tl_tensor record_network(tl_scope *s)
     const tl_tensor target = tl_input(s, "target", (tl_array){ .dtype = dtype, .rank = 3, .dim = { T, B, H } });
     const tl_tensor E = tl_param(s, "E", TL_DIMS(5, D), .init = normal), x = tl_gather(E, ids);
     tl_scope *cell = tl_in(s, "cell");
-    tl_tensor h = tl_state(cell, "h", tl_full(s, TL_DIMS(B, H), 0)), c = tl_state(cell, "c", tl_full(s, TL_DIMS(B, H), 0));
+    tl_tensor h = tl_state(cell, "h", tl_full(s, TL_DIMS(B, H), 0)),
+              c = tl_state(cell, "c", tl_full(s, TL_DIMS(B, H), 0));
     for (int t = 0; t < T; t++) {
         lstm_step(tl_step(cell, t), tl_at(x, t), &h, &c);
         tl_emit(tl_step(cell, t), "y", tl_tap(cell, h, ignore, NULL));
@@ -633,7 +654,8 @@ static tl_status everything(void)
     tl_backward(record_network(root));
     trace = tl_failed(tape) ? NULL : tl_trace_new(tape);
     plan = tl_compile(tape);
-    if (!plan) cr_assert_eq(tl_model_count(model), 0, "a failed compilation leaves %d parameters", tl_model_count(model));
+    if (!plan)
+        cr_assert_eq(tl_model_count(model), 0, "a failed compilation leaves %d parameters", tl_model_count(model));
     if (!plan || !trace) goto done;
     if (!(s = tl_session_new(model))) goto done;
     network_input n;
@@ -672,7 +694,8 @@ Test(memory, may_be_short_anywhere)
         const tl_status status = everything();
         tl_fail_allocation(0);
         cr_assert_eq(status, TL_E_MEMORY, "allocation %d of %d failed and nothing was said", (int)k, (int)n);
-        cr_assert_eq(tl_live_bytes(), 0, "allocation %d of %d failed and left %zu bytes", (int)k, (int)n, tl_live_bytes());
+        cr_assert_eq(tl_live_bytes(), 0, "allocation %d of %d failed and left %zu bytes", (int)k, (int)n,
+                     tl_live_bytes());
     }
     tl_fail_allocation(n + 1);
     cr_assert_eq(everything(), TL_OK);
@@ -731,8 +754,11 @@ Test(memory, comes_through_the_hook)
     cr_assert_gt(hooked_calls, 50);
     cr_assert_eq(hooked_bytes, 0, "the sizes told when memory was freed are wrong by %zd", (ssize_t)hooked_bytes);
     begin();
-    network_plan();
+    tl_plan *plan = network_plan();
     cr_assert_eq(tl_live_bytes(), hooked_bytes);
+    tl_plan_free(plan);
+    end();
+    cr_assert_eq(hooked_bytes, 0);
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------ */
@@ -806,7 +832,7 @@ Test(threads, each_has_its_message)
 /* ---- denormals ---------------------------------------------------------------------------------------------- */
 
 #if defined __SSE2__
-enum { CONTROL = 0xFFC0 };   /* all of MXCSR but the flags that operations raise */
+enum { CONTROL = 0xFFC0 }; /* all of MXCSR but the flags that operations raise */
 
 Test(denormals, are_flushed_inside_and_the_caller_keeps_his_mode)
 {
@@ -814,7 +840,7 @@ Test(denormals, are_flushed_inside_and_the_caller_keeps_his_mode)
     float v[2] = { 1e-30f, 1 };
     int32_t id = 0;
     const tl_tensor x = tl_input(root, "x", FLOATS(v, 2));
-    const tl_tensor y = tl_mul(x, tl_scale(x, 1e-12));   /* 1e-72 and 1e-12; the second factor itself is 1e-42 */
+    const tl_tensor y = tl_mul(x, tl_scale(x, 1e-12)); /* 1e-72 and 1e-12; the second factor itself is 1e-42 */
     const tl_tensor z = tl_mul(tl_scale(x, 1e-12), tl_full_like(x, 1e30));
     tl_output(root, "z", z);
     tl_output(root, "y", y);
@@ -824,7 +850,7 @@ Test(denormals, are_flushed_inside_and_the_caller_keeps_his_mode)
     tl_session *s = tl_session_new(model);
     const unsigned start = _mm_getcsr(), modes[] = { start, start | 0x6000, start | 0x8040, start & ~0x0080u };
     volatile float tiny = v[0];
-    for (int k = 0; k < 3; k++) {   /* as the caller has it: as usual, rounding towards zero, flushing himself */
+    for (int k = 0; k < 3; k++) { /* as the caller has it: as usual, rounding towards zero, flushing himself */
         _mm_setcsr(modes[k]);
         const tl_status ran = tl_run(s, plan, (tl_array[]){ FLOATS(v, 2), IDS(&id, 1) }, 2);
         const unsigned after = _mm_getcsr();
@@ -854,8 +880,27 @@ Test(denormals, are_flushed_inside_and_the_caller_keeps_his_mode)
 static int changed_line;
 #define CHANGED changed_line = __LINE__,
 
-enum { SAME, OPERANDS, CONSTANT, ATTRIBUTE, OPERATION, SHAPE, SIZE, INITIAL, PATH, FILL, LONGER, SHORTER, OUTPUT_NAME, OUTPUT, EMISSION,
-       NEXT, RANDOM, DATA, VARIATIONS };
+enum {
+    SAME,
+    OPERANDS,
+    CONSTANT,
+    ATTRIBUTE,
+    OPERATION,
+    SHAPE,
+    SIZE,
+    INITIAL,
+    PATH,
+    FILL,
+    LONGER,
+    SHORTER,
+    OUTPUT_NAME,
+    OUTPUT,
+    EMISSION,
+    NEXT,
+    RANDOM,
+    DATA,
+    VARIATIONS
+};
 
 /* A little of everything, with one thing changed. */
 static void record_variation(int v)
@@ -868,14 +913,16 @@ static void record_variation(int v)
     if (v == RANDOM) tl_random_key(tl_step(root, 3));
     y = v == OPERANDS ? (CHANGED tl_sub(p, x)) : tl_sub(x, p);
     y = v == OPERATION ? (CHANGED tl_tanh(y)) : tl_sigmoid(y);
-    c = v == CONSTANT ? (CHANGED tl_const(root, TL_DIMS(2), ((double[]){ 1, 3 }))) : tl_const(root, TL_DIMS(2), ((double[]){ 1, 2 }));
+    c = v == CONSTANT ? (CHANGED tl_const(root, TL_DIMS(2), ((double[]){ 1, 3 })))
+                      : tl_const(root, TL_DIMS(2), ((double[]){ 1, 2 }));
     y = v == ATTRIBUTE ? (CHANGED tl_slice(y, 0, 1, 3)) : tl_slice(y, 0, 2, 4);
     y = v == SHAPE ? (CHANGED tl_reshape(y, TL_DIMS(1, 2))) : tl_reshape(y, TL_DIMS(2, 1));
     y = v == FILL ? (CHANGED tl_full_like(y, 0.5)) : tl_full_like(y, 0.25);
-    const tl_tensor r = v == RANDOM ? (CHANGED tl_random_normal(tl_step(root, 3), TL_DIMS(2))) : tl_random_normal(tl_step(root, 3), TL_DIMS(2));
+    const tl_tensor r = v == RANDOM ? (CHANGED tl_random_normal(tl_step(root, 3), TL_DIMS(2)))
+                                    : tl_random_normal(tl_step(root, 3), TL_DIMS(2));
     y = tl_mul(y, tl_mul(c, r));
     static int datum[2];
-    y = tl_tap(root, y, ignore, &datum[v == DATA]);   /* pointers may differ */
+    y = tl_tap(root, y, ignore, &datum[v == DATA]); /* pointers may differ */
     const tl_tensor h = tl_state(root, "h", tl_full_like(y, v == INITIAL ? (CHANGED 1) : 0));
     tl_next(root, "h", v == NEXT ? tl_handle(tape, h.id) : y);
     tl_output(root, v == OUTPUT_NAME ? "b" : "a", v == OUTPUT ? h : y);

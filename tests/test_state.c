@@ -46,7 +46,8 @@ static void output_is(tl_session *s, const char *name, int n, const double *want
     cr_assert_eq(tl_get(s, name, &a), TL_OK, "%s", tl_message());
     cr_assert_eq(elements(&a), n);
     for (int i = 0; i < n; i++)
-        cr_assert(tl_read(a.data, a.dtype, i) == want[i], "%s[%d] is %g, not %g", name, i, tl_read(a.data, a.dtype, i), want[i]);
+        cr_assert(tl_read(a.data, a.dtype, i) == want[i], "%s[%d] is %g, not %g", name, i, tl_read(a.data, a.dtype, i),
+                  want[i]);
 }
 #define OUTPUT_IS(s, name, ...) output_is((s), (name), COUNT(((double[]){ __VA_ARGS__ })), (double[]){ __VA_ARGS__ })
 
@@ -125,7 +126,7 @@ Test(states, rows_are_gathered)
     tl_session_reset_rows(session, (const bool[]){ true, false, false }, B);
     cr_assert_eq(tl_session_gather_rows(session, (int32_t[]){ 2, 0, 2 }, B), TL_OK);
     run(session, plan, ones(), 1);
-    OUTPUT_IS(session, "y", 13, 23, 11, 21, 13, 23);   /* row 1 is the reset one */
+    OUTPUT_IS(session, "y", 13, 23, 11, 21, 13, 23); /* row 1 is the reset one */
     cr_assert_eq(tl_session_gather_rows(session, (int32_t[]){ 1, 1 }, 2), TL_OK);
     const char *name;
     tl_array h;
@@ -183,7 +184,7 @@ Test(states, are_set_and_read)
     begin();
     tl_plan *plan = adder();
     float h[B * D] = { 1, 2, 3, 4, 5, 6 };
-    tl_array value = FLOATS(h, B, D);   /* converted to the model's type */
+    tl_array value = FLOATS(h, B, D); /* converted to the model's type */
     cr_assert_eq(tl_session_set_state(session, "rnn/h", &value), TL_OK, "%s", tl_message());
     run(session, plan, ones(), 1);
     OUTPUT_IS(session, "y", 2, 3, 4, 5, 6, 7);
@@ -220,7 +221,8 @@ Test(states, hold_changes_nothing)
 Test(states, are_set_at_once_after_the_run)
 {
     begin();
-    const tl_tensor a = tl_state(root, "a", tl_full(root, TL_DIMS(2), 1)), b = tl_state(root, "b", tl_full(root, TL_DIMS(2), 2));
+    const tl_tensor a = tl_state(root, "a", tl_full(root, TL_DIMS(2), 1)),
+                    b = tl_state(root, "b", tl_full(root, TL_DIMS(2), 2));
     tl_next(root, "a", b);
     tl_next(root, "b", a);
     tl_output(root, "a", a);
@@ -253,7 +255,7 @@ Test(states, are_set_from_what_is_no_result)
     const tl_array a = DOUBLES(x, 2, 2);
     run(session, plan, &a, 1);
     for (int i = 0; i < 4; i++) OUTPUT_IS(session, name[i], 0, 0);
-    memset(x, 0, sizeof x);   /* the caller's memory is the caller's again */
+    memset(x, 0, sizeof x); /* the caller's memory is the caller's again */
     run(session, plan, &a, 1);
     OUTPUT_IS(session, "a", 3, 4);
     OUTPUT_IS(session, "b", 5, 6);
@@ -281,7 +283,7 @@ Test(states, in_the_model_are_shared_and_copied)
     run(session, plan, &one, 1);
     run(other, plan, &one, 1);
     OUTPUT_IS(other, "y", 101);
-    tl_session_reset(session);   /* of the session's states, not the model's */
+    tl_session_reset(session); /* of the session's states, not the model's */
     run(session, plan, &one, 1);
     OUTPUT_IS(session, "y", 102);
     tl_session_hold(session, true);
@@ -296,6 +298,33 @@ Test(states, in_the_model_are_shared_and_copied)
     cr_assert_eq(tl_eval(averaged(tl_in(root, "norm"))), 103);
     root = keep;
     tl_tape_free(t), tl_model_free(copy), tl_session_free(other), tl_plan_free(plan);
+    end();
+}
+
+Test(states, of_the_model_are_set_and_read)
+{
+    begin();
+    float v = 50;
+    tl_array value = FLOATS(&v, 1);
+    const char *name;
+    cr_assert_eq(tl_model_states(model), 0);
+    cr_assert_eq(tl_model_set_state(model, "norm/mean", &value), TL_OK, "%s", tl_message()); /* as loading does */
+    cr_assert_eq(tl_model_states(model), 1);
+    tl_output(root, "y", averaged(tl_in(root, "norm")));
+    tl_plan *plan = compile();
+    const tl_array one = DOUBLES(one_each, 1);
+    run(session, plan, &one, 1);
+    OUTPUT_IS(session, "y", 50);
+    cr_assert_eq(tl_model_state_value(model, 0, &name, &value), TL_OK);
+    cr_assert(!strcmp(name, "norm/mean") && value.dtype == TL_F64 && *(double *)value.data == 51);
+    cr_assert_eq(tl_model_set_state(model, name, &value), TL_OK, "from itself");
+    run(session, plan, &one, 1);
+    OUTPUT_IS(session, "y", 51);
+    float wide[2] = { 1, 2 };
+    value = FLOATS(wide, 2);
+    cr_assert_eq(tl_model_set_state(model, "norm/mean", &value), TL_OK);
+    cr_assert_eq(tl_run(session, plan, &one, 1), TL_E_STATE, "the plan carries [1]");
+    tl_plan_free(plan);
     end();
 }
 
@@ -331,10 +360,12 @@ Test(states, survive_a_change_of_plan_and_are_seen_by_eval)
     OUTPUT_IS(session, "h", 11, 21, 11, 21, 11, 21);
     tl_plan_free(plan);
     tl_tape *t = tl_tape_new(model, .session = session);
-    cr_assert_eq(tl_eval(tl_sum(tl_state(tl_in(tl_root(t), "rnn"), "h", tl_full(tl_root(t), TL_DIMS(B, D), -1)), TL_ALL)), 192);
+    cr_assert_eq(
+        tl_eval(tl_sum(tl_state(tl_in(tl_root(t), "rnn"), "h", tl_full(tl_root(t), TL_DIMS(B, D), -1)), TL_ALL)), 192);
     tl_session_reset_rows(session, (const bool[]){ true, false, false }, B);
     tl_tape_reset(t);
-    cr_assert_eq(tl_eval(tl_sum(tl_state(tl_in(tl_root(t), "rnn"), "h", tl_full(tl_root(t), TL_DIMS(B, D), -1)), TL_ALL)), 126);
+    cr_assert_eq(
+        tl_eval(tl_sum(tl_state(tl_in(tl_root(t), "rnn"), "h", tl_full(tl_root(t), TL_DIMS(B, D), -1)), TL_ALL)), 126);
     tl_tape_free(t);
     end();
 }
@@ -349,7 +380,8 @@ Test(randomness, philox_is_the_published_one)
     } known[] = {
         { { 0 }, { 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
         { { ~0u, ~0u, ~0u, ~0u }, { ~0u, ~0u }, { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
-        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 }, { 0xa4093822, 0x299f31d0 },
+        { { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 },
+          { 0xa4093822, 0x299f31d0 },
           { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
     };
     for (int i = 0; i < COUNT(known); i++) {
@@ -449,13 +481,26 @@ Test(randomness, of_scopes_and_visits_differs)
 {
     begin();
     tl_scope *s = tl_in(root, "s"), *step = tl_step(s, 0);
-    tl_scope *scope[] = { root, s, tl_in(root, "t"), tl_in(s, "t"), step, tl_step(s, 1), tl_in(step, "a"), tl_in(step, "b"),
-                          tl_again(s), tl_again(s), tl_again(step), tl_step(tl_again(s), 0), tl_step(step, 0), tl_step(root, 0),
+    tl_scope *scope[] = { root,
+                          s,
+                          tl_in(root, "t"),
+                          tl_in(s, "t"),
+                          step,
+                          tl_step(s, 1),
+                          tl_in(step, "a"),
+                          tl_in(step, "b"),
+                          tl_again(s),
+                          tl_again(s),
+                          tl_again(step),
+                          tl_step(tl_again(s), 0),
+                          tl_step(step, 0),
+                          tl_step(root, 0),
                           tl_overlay(s, 0, NULL, NULL) };
     double v[COUNT(scope)][4];
     for (int i = 0; i < COUNT(scope); i++) {
         tl_eval_values(tl_random_normal(scope[i], TL_DIMS(4)), v[i]);
-        for (int k = 0; k < i; k++) cr_assert(memcmp(v[i], v[k], sizeof v[i]), "scopes %d and %d draw the same numbers", k, i);
+        for (int k = 0; k < i; k++)
+            cr_assert(memcmp(v[i], v[k], sizeof v[i]), "scopes %d and %d draw the same numbers", k, i);
     }
     cr_assert(!tl_failed(tape));
     end();
@@ -469,7 +514,8 @@ Test(randomness, of_a_longer_sequence_begins_alike)
         for (int k = 0; k < 2; k++) {
             begin();
             const int64_t T = k ? 7 : 3, rows = k ? 5 : 2;
-            tl_output(root, "y", tl_random_normal(root, rank3 ? 3 : 2, rank3 ? (int64_t[]){ T, rows, 4 } : (int64_t[]){ T, 4 }));
+            tl_output(root, "y",
+                      tl_random_normal(root, rank3 ? 3 : 2, rank3 ? (int64_t[]){ T, rows, 4 } : (int64_t[]){ T, 4 }));
             tl_plan *plan = compile();
             run(session, plan, NULL, 0);
             tl_array a;
@@ -480,7 +526,8 @@ Test(randomness, of_a_longer_sequence_begins_alike)
         }
         for (int t = 0; t < 3; t++)
             for (int b = 0; b < (rank3 ? 2 : 1); b++)
-                cr_assert(!memcmp(v[0] + (rank3 ? t * 2 + b : t) * 4, v[1] + (rank3 ? t * 5 + b : t) * 4, 4 * sizeof *v[0]));
+                cr_assert(
+                    !memcmp(v[0] + (rank3 ? t * 2 + b : t) * 4, v[1] + (rank3 ? t * 5 + b : t) * 4, 4 * sizeof *v[0]));
         free(v[0]), free(v[1]);
     }
 }

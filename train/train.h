@@ -14,9 +14,9 @@
 
 #include <stdio.h>
 
-#include "data/data.h"
-#include "graph/graph.h"
-#include "optim/optim.h"
+#include "../data/data.h"
+#include "../graph/graph.h"
+#include "../optim/optim.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +32,7 @@ extern "C" {
  * every step.
  *
  * Training, testing and predicting have a session each: their states (of stateful layers) and run numbers are apart.
+ * The loss may have any shape: what is minimised is its sum. A parameter that it does not reach stays as it is.
  * After the second step with given shapes nothing is allocated. One thread at a time. */
 typedef struct tl_trainer tl_trainer;
 
@@ -73,7 +74,8 @@ static inline tl_array tl_absent_array(void)
  * function marked: tl_get(tl_trainer_session(trainer, TL_PREDICT), "logits", &array).
  *
  * Errors: those of recording and of tl_run(); TL_E_REPLAY (above); TL_E_ABSENT if the model function returned no loss;
- * TL_E_NONFINITE if the loss or the norm of the gradients is not finite: then no parameter has changed. */
+ * TL_E_NONFINITE if the loss or the norm of the gradients is not finite: then no parameter has changed (but states of
+ * stateful layers have, and may hold NaNs: tl_trainer_reset_states). */
 TL_API tl_status tl_train_step(tl_trainer *trainer, const tl_array *inputs, int n, double *loss);
 TL_API tl_status tl_test_step(tl_trainer *trainer, const tl_array *inputs, int n, double *loss);
 TL_API tl_status tl_predict_step(tl_trainer *trainer, const tl_array *inputs, int n);
@@ -81,7 +83,7 @@ TL_API tl_status tl_predict_step(tl_trainer *trainer, const tl_array *inputs, in
 typedef enum tl_mode { TL_TRAIN = 1, TL_TEST, TL_PREDICT } tl_mode;
 
 /* The trainer's own objects, valid as long as it is. */
-TL_API tl_session *tl_trainer_session(tl_trainer *trainer, tl_mode mode); /* NULL for no mode */
+TL_API tl_session *tl_trainer_session(tl_trainer *trainer, tl_mode mode); /* NULL for no mode, or no trainer */
 TL_API tl_optimizer *tl_trainer_optimizer(tl_trainer *trainer);
 
 TL_API void tl_trainer_reset_states(tl_trainer *trainer);          /* of all three sessions, to their initial values */

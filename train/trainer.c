@@ -103,22 +103,29 @@ static bool same_kind(const tl_array *a, const tl_array *b)
     return true;
 }
 
+/* Room for n inputs, and for the absent ones that a model function sees beyond them. */
 static tl_status make_room(tl_trainer *t, int n)
 {
-    if (n <= t->room) return TL_OK;
-    tl_array *present = tl_resize(NULL, 0, (size_t)n * sizeof *present);
-    tl_tensor *handles = tl_resize(NULL, 0, (size_t)n * sizeof *handles);
+    if (n + TL_SPARE_INPUTS <= t->room) return TL_OK;
+    const int room = n + TL_SPARE_INPUTS;
+    tl_array *present = tl_resize(NULL, 0, (size_t)room * sizeof *present);
+    tl_tensor *handles = tl_resize(NULL, 0, (size_t)room * sizeof *handles);
     if (!present || !handles) {
-        tl_resize(present, (size_t)n * sizeof *present, 0);
-        tl_resize(handles, (size_t)n * sizeof *handles, 0);
+        tl_resize(present, (size_t)room * sizeof *present, 0);
+        tl_resize(handles, (size_t)room * sizeof *handles, 0);
         return tl_report(TL_E_MEMORY, "out of memory for %d inputs", n);
     }
     tl_resize(t->present, (size_t)t->room * sizeof *t->present, 0);
     tl_resize(t->handles, (size_t)t->room * sizeof *t->handles, 0);
     t->present = present;
     t->handles = handles;
-    t->room = n;
+    t->room = room;
     return TL_OK;
+}
+
+static const char *type_name(tl_dtype dtype)
+{
+    return dtype == TL_F32 ? "f32" : dtype == TL_F64 ? "f64" : dtype == TL_I32 ? "i32" : "of no type";
 }
 
 static tl_status check_inputs(tl_trainer *t, const tl_array *inputs, int n)
@@ -126,7 +133,12 @@ static tl_status check_inputs(tl_trainer *t, const tl_array *inputs, int n)
     if (!t || n < 0 || (n && !inputs)) return tl_report(TL_E_ARGUMENT, "a trainer and its inputs are needed");
     for (int i = 0; i < n; i++)
         if (inputs[i].rank > TL_MAX_RANK)
-            return tl_report(TL_E_INPUT, "input %d has rank %d; the most is %d", i, inputs[i].rank, TL_MAX_RANK);
+            return tl_report(TL_E_INPUT, "in[%d] has rank %d; the most is %d", i, inputs[i].rank, TL_MAX_RANK);
+    for (int i = 0; i < n; i++)
+        if (!absent(&inputs[i]) && inputs[i].dtype != TL_I32 && inputs[i].dtype != tl_model_dtype(t->model))
+            return tl_report(TL_E_DTYPE, "in[%d] is %s, but the model computes in %s: give TL_%s numbers, or TL_I32 ids", i,
+                             type_name(inputs[i].dtype), type_name(tl_model_dtype(t->model)),
+                             tl_model_dtype(t->model) == TL_F64 ? "F64" : "F32");
     return make_room(t, n);
 }
 
@@ -150,6 +162,7 @@ static tl_tape *record(tl_trainer *t, tl_mode mode, const tl_array *inputs, int 
     else *tape = tl_tape_new(t->model, .training = mode == TL_TRAIN, .session = t->session[mode]);
     if (!*tape) return NULL;
     tl_scope *root = tl_root(*tape);
+    for (int i = n; i < t->room; i++) t->handles[i] = TL_NONE;
     for (int i = 0; i < n; i++) {
         char name[24];
         snprintf(name, sizeof name, "in[%d]", i);
@@ -275,6 +288,9 @@ static tl_status read_loss(tl_trainer *t, tl_mode mode, double *out)
 static tl_status update(tl_trainer *t)
 {
     tl_session *session = t->session[TL_TRAIN];
+    int reached;
+    tl_session_gradients(session, NULL, &reached);
+    if (!reached) return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
     tl_status status = t->o.clip_value > 0 ? tl_clip_value(session, t->o.clip_value) : TL_OK;
     if (status) return status;
     status = tl_clip_global_norm(session, t->o.clip_norm > 0 ? t->o.clip_norm : INFINITY, &t->norm);
@@ -305,7 +321,7 @@ tl_status tl_predict_step(tl_trainer *t, const tl_array *inputs, int n) { return
 
 tl_session *tl_trainer_session(tl_trainer *t, tl_mode mode)
 {
-    return mode >= TL_TRAIN && mode <= TL_PREDICT ? t->session[mode] : NULL;
+    return t && mode >= TL_TRAIN && mode <= TL_PREDICT ? t->session[mode] : NULL;
 }
 
 tl_optimizer *tl_trainer_optimizer(tl_trainer *t) { return t->optimizer; }

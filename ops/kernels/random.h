@@ -13,16 +13,16 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return z ^ (z >> 31);
 }
 
-static real uniform_of(const uint32_t w[4], int j, double p) { return (void)p, (real)(w[j] >> 8) * (real)0x1p-24; }
+static real uniform_of(const uint32_t *w, int j, double p) { return (void)p, (real)(w[j] >> 8) * (real)0x1p-24; }
 
 /* p 2^32 is exact, and w < 2^32: p = 1 always holds, p = 0 never. */
-static real bernoulli_of(const uint32_t w[4], int j, double p) { return w[j] < p * 0x1p32 ? 1 : 0; }
+static real bernoulli_of(const uint32_t *w, int j, double p) { return w[j] < p * 0x1p32 ? 1 : 0; }
 
-/* Words 0 and 1 make numbers 0 and 1, words 2 and 3 the others; the first is never 0, so its logarithm is finite. */
-static real normal_of(const uint32_t w[4], int j, double p)
+/* Words 0 and 1 make numbers 0 and 1, and so on; the first is never 0, so its logarithm is finite. */
+static real normal_of(const uint32_t *w, int j, double p)
 {
     (void)p;
-    const int first = j & 2;
+    const int first = j & ~1;
     const double radius = sqrt(-2 * log((w[first] + 0.5) * 0x1p-32));
     const double angle = w[first + 1] * (0x1p-32 * 6.283185307179586);
     return (real)(radius * (j & 1 ? sin(angle) : cos(angle)));

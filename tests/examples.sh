@@ -1,0 +1,76 @@
+#!/bin/sh
+# tests/examples.sh: the example programs cope with any text, and say what is wrong with the rest (exit status 2).
+set -u
+char_rnn=$TL_BUILD/examples/char_rnn
+custom_cell=$TL_BUILD/examples/custom_cell
+[ -x "$char_rnn" ] && [ -x "$custom_cell" ] || { echo "skipped: the examples were not built"; exit 77; }
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+
+# expect STATUS WORDS COMMAND...: exit status, and words in what is printed.
+expect() {
+    status=$1 words=$2
+    shift 2
+    "$@" >out 2>&1
+    got=$?
+    [ $got = "$status" ] && grep -qaF -e "$words" out && return
+    echo "FAILED: $*: exit status $got, not $status, or no '$words' in:"
+    head -n 20 out
+    failures=$((failures + 1))
+}
+
+learn() { "$char_rnn" --units 6 --embedding 4 --epochs 2 --length 10 "$@"; }
+
+: >empty
+printf '\357\273\277' >mark
+printf 'ab' >two
+printf 'abcdefghij' >ten
+{ cat mark; printf 'caf\303\251\r\nna\303\257ve\r\n%.0s' 1 2 3 4 5 6 7 8 9; } >crlf
+{ printf '\377\000\200\r\n'; cat crlf; } >bytes
+mkdir folder
+
+expect 2 'empty: there is no text in it' learn --text empty
+expect 2 'mark: there is no text in it' learn --text mark
+expect 2 'two: a text of 2 characters is too short' learn --text two
+expect 2 'none: No such file or directory' learn --text none
+expect 2 'Is a directory' learn --text folder
+expect 0 'heldout_loss' learn --text ten
+expect 0 'crlf: 99 characters, 9 of them held out; 9 different ones' learn --text crlf
+expect 0 '(bytes: not UTF-8)' learn --text bytes
+for cell in rnn lstm gru mgu; do expect 0 "${cell}1/" learn --text crlf --cell $cell --layers 2 --dropout 0.1; done
+
+expect 0 '--temperature X' "$char_rnn" --help
+expect 2 "--cell is one of rnn|lstm|gru|mgu, not 'tcn'" learn --cell tcn
+expect 2 '--units takes a number from 1' learn --units 0
+expect 2 "--units takes a whole number, not '3.5'" learn --units 3.5
+expect 2 "--lr takes a number, not 'fast'" learn --lr fast
+expect 2 'try --help' learn --bogus
+expect 2 "'more' is not an option" learn more
+expect 2 'requires an argument' learn --units
+expect 2 'no/such: No such file or directory' learn --text crlf --json no/such
+expect 2 'no/such' learn --text crlf --save no/such
+expect 2 "the vocabulary has no 'x'" learn --text crlf --prompt x
+expect 2 'at least one character' learn --text crlf --prompt ''
+
+# What is saved comes back: the same held-out loss, and the same figures under their names.
+expect 0 'heldout_loss' learn --text crlf --cell gru --save model --json first.json
+expect 0 'heldout_loss' "$char_rnn" --load model --text crlf --epochs 0 --json second.json
+for name in heldout_loss perplexity loss seconds tokens_per_s parameters epochs cell; do
+    grep -q "\"$name\": " first.json || { echo "FAILED: no $name in the figures"; failures=$((failures + 1)); }
+done
+grep heldout_loss first.json >a
+grep heldout_loss second.json >b
+cmp a b || failures=$((failures + 1))
+expect 0 'caf' "$char_rnn" --load model --text none --epochs 0 --prompt caf --length 5
+expect 2 'two: shorter than' learn --text crlf --load two
+expect 2 "the vocabulary has no 'b'" learn --text ten --load model
+expect 0 'heldout_loss' learn --text crlf --load model
+
+tiny="--length 6 --batch 4 --units 3 --steps 4"
+expect 0 'gradient check of surprise: passed' "$custom_cell" $tiny --json cell.json
+grep -q '"lstm_loss": ' cell.json || { echo "FAILED: no lstm_loss in the figures"; failures=$((failures + 1)); }
+expect 2 '--length takes a number from 2' "$custom_cell" --length 1
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))
