@@ -83,22 +83,46 @@ static size_t block_bytes(size_t size)
     return sizeof(struct tl_block) + ALIGN + size;
 }
 
+/* Makes the newest block one with room for n: a spare one from before the last reset, or a new one. */
+static bool next_block(tl_arena *a, size_t n)
+{
+    struct tl_block **spare = &a->spare;
+    while (*spare && (*spare)->size < n) spare = &(*spare)->next;
+    struct tl_block *b = *spare;
+    if (b) {
+        *spare = b->next;
+    } else {
+        size_t size = a->blocks ? 2 * a->blocks->size : BLOCK;
+        if (size > (size_t)64 << 20) size = (size_t)64 << 20;
+        if (size < n) size = n;
+        if (!(b = tl_resize(NULL, 0, block_bytes(size)))) return false;
+        b->size = size;
+    }
+    b->used = 0;
+    b->next = a->blocks;
+    a->blocks = b;
+    return true;
+}
+
 void *tl_arena_alloc(tl_arena *a, size_t n)
 {
     if (n > PTRDIFF_MAX / 2) return NULL;
     n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    struct tl_block *b = a->blocks;
-    if (!b || b->size - b->used < n) {
-        size_t size = b ? 2 * b->size : BLOCK;
-        if (size > (size_t)64 << 20) size = (size_t)64 << 20;
-        if (size < n) size = n;
-        if (!(b = tl_resize(NULL, 0, block_bytes(size)))) return NULL;
-        *b = (struct tl_block){ .next = a->blocks, .size = size };
-        a->blocks = b;
-    }
-    void *p = block_data(b) + b->used;
-    b->used += n;
+    if ((!a->blocks || a->blocks->size - a->blocks->used < n) && !next_block(a, n)) return NULL;
+    void *p = block_data(a->blocks) + a->blocks->used;
+    a->blocks->used += n;
     return memset(p, 0, n);
+}
+
+/* Blocks become spare, in the order in which they were taken, so that the same recording finds them again. */
+void tl_arena_reset(tl_arena *a)
+{
+    while (a->blocks) {
+        struct tl_block *b = a->blocks;
+        a->blocks = b->next;
+        b->next = a->spare;
+        a->spare = b;
+    }
 }
 
 static void free_blocks(struct tl_block *b)
@@ -110,24 +134,11 @@ static void free_blocks(struct tl_block *b)
     }
 }
 
-void tl_arena_reset(tl_arena *a)
-{
-    struct tl_block **largest = &a->blocks;
-    for (struct tl_block **b = &a->blocks; *b; b = &(*b)->next)
-        if ((*b)->size > (*largest)->size) largest = b;
-    struct tl_block *keep = *largest;
-    if (!keep) return;
-    *largest = keep->next;
-    free_blocks(a->blocks);
-    keep->next = NULL;
-    keep->used = 0;
-    a->blocks = keep;
-}
-
 void tl_arena_free(tl_arena *a)
 {
     free_blocks(a->blocks);
-    a->blocks = NULL;
+    free_blocks(a->spare);
+    *a = (tl_arena){ 0 };
 }
 
 bool tl_grow(void **p, uint32_t n, uint32_t *cap, size_t element)

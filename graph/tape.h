@@ -19,10 +19,11 @@
 /* Bump allocation in blocks; everything is freed at once. */
 typedef struct tl_arena {
     struct tl_block *blocks;   /* the newest first */
+    struct tl_block *spare;    /* from before the last reset, the oldest first */
 } tl_arena;
 
 void *tl_arena_alloc(tl_arena *a, size_t n);   /* zeroed, aligned to 64; NULL if memory is short */
-void tl_arena_reset(tl_arena *a);              /* keeps the largest block */
+void tl_arena_reset(tl_arena *a);              /* keeps the memory for what comes next */
 void tl_arena_free(tl_arena *a);
 
 /* Makes room for one more element in a growing array; false if memory is short. */
