@@ -17,7 +17,7 @@ static void find_last_uses(const tl_build *b, uint32_t *last)
     const tl_tape *t = b->tape;
     for (uint32_t k = 0; k < b->n_instr; k++) {
         const uint32_t i = b->node_of[k];
-        used(b, i, k, last);   /* written, or (by a copy) read */
+        used(b, i, k, last); /* written, or (by a copy) read */
         if (b->instr_of[i] != k + 1) continue;
         for (uint32_t j = 0; j < t->node[i].n_in; j++) used(b, tl_node_in(t, &t->node[i], j), k, last);
     }
@@ -37,10 +37,12 @@ static uint32_t dying_operand(const tl_build *b, uint32_t i, uint32_t k, const u
         const uint32_t id = tl_node_in(t, node, j), root = id ? b->home[id].root : 0;
         if (!tl_in_arena(b, id) || last[root] != k || !block[root]) continue;
         bool safe = true;
-        for (uint32_t m = 0; safe && m < node->n_in; m++) {   /* all that shares the block must be read where it is written */
+        for (uint32_t m = 0; safe && m < node->n_in;
+             m++) { /* all that shares the block must be read where it is written */
             const uint32_t other = tl_node_in(t, node, m);
             if (!other || b->home[other].root != root) continue;
-            safe = b->home[other].ref.offset == 0 && tl_bytes_of(&t->node[other].shape) == tl_bytes_of(&t->node[root].shape) &&
+            safe = b->home[other].ref.offset == 0 &&
+                   tl_bytes_of(&t->node[other].shape) == tl_bytes_of(&t->node[root].shape) &&
                    tl_shape_size(&t->node[other].shape) == tl_shape_size(&node->shape) &&
                    tl_dtype_size(t->node[other].shape.dtype) == tl_dtype_size(node->shape.dtype);
         }
@@ -80,7 +82,8 @@ static void walk(tl_build *b, uint32_t *last, uint32_t *block, int64_t *start)
             if (block[i]) start[i] = tl_memory_offset(&m, block[i] - 1);
         }
         const size_t work = in->op->work && b->instr_of[i] == k + 1
-                                ? in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr) : 0;
+                                ? in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr)
+                                : 0;
         if (work) {
             const uint32_t w = tl_memory_take(&m, work);
             if (!m.failed) in->work = tl_memory_offset(&m, w);

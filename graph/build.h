@@ -4,31 +4,28 @@
 
 #include "graph/tape.h"
 
-typedef struct tl_home {   /* where a node's value lies */
-    tl_ref ref;            /* for results: base ARENA, offset within its block */
-    uint32_t root;         /* the node whose arena block it shares; 0: not in the arena */
+typedef struct tl_home { /* where a node's value lies */
+    tl_ref ref;          /* for results: base ARENA, offset within its block */
+    uint32_t root;       /* the node whose arena block it shares; 0: not in the arena */
     bool placed;
 } tl_home;
 
 typedef struct tl_build {
     tl_tape *tape;
     tl_plan *plan;
-    uint32_t n;            /* nodes */
+    uint32_t n; /* nodes */
     bool *live;
     tl_home *home;
-    uint32_t *instr_of;    /* node -> instruction + 1 */
-    uint32_t *node_of;     /* instruction -> node (copies: the node copied) */
+    uint32_t *instr_of; /* node -> instruction + 1 */
+    uint32_t *node_of;  /* instruction -> node (copies: the node copied) */
     tl_instr *instr;
     uint32_t n_instr, cap_instr, cap_node_of;
-    tl_ref *output_ref;    /* where each output is read */
+    tl_ref *output_ref; /* where each output is read */
     tl_table descs;
     bool failed;
 } tl_build;
 
-static inline size_t tl_bytes_of(const tl_shape *s)
-{
-    return (size_t)tl_shape_size(s) * tl_dtype_size(s->dtype);
-}
+static inline size_t tl_bytes_of(const tl_shape *s) { return (size_t)tl_shape_size(s) * tl_dtype_size(s->dtype); }
 
 /* Does node id's value lie in the arena (and not where a parameter, input or gradient lies)? */
 static inline bool tl_in_arena(const tl_build *b, uint32_t id)

@@ -109,7 +109,8 @@ static void *param_value(tl_tape *t, tl_tape_param *p)
     double *scratch = v ? tl_arena_alloc(&t->arena, (size_t)tl_shape_size(&p->shape) * sizeof *scratch + 1) : NULL;
     if (!scratch) return v ? (tl_no_memory(t), NULL) : NULL;
     if (!tl_init_fill(m, p->path, &p->shape, &p->init, v, scratch))
-        return tl_tape_fail(t, p->first, TL_E_NONFINITE, "initial values of parameter %s are not finite", p->path), NULL;
+        return tl_tape_fail(t, p->first, TL_E_NONFINITE, "initial values of parameter %s are not finite", p->path),
+               NULL;
     return p->value = v;
 }
 
@@ -117,9 +118,10 @@ static void *state_value(tl_tape *t, const tl_node *node, bool fresh)
 {
     const tl_tape_state *st = &t->state[((const tl_index_attr *)node->attr)->index];
     const int slot = tl_model_state_slot(t->model, st->name, st->in_model);
-    const tl_state_value *v = slot < 0 ? NULL
+    const tl_state_value *v = slot < 0       ? NULL
                               : st->in_model ? &t->model->state_value[slot]
-                              : t->session   ? tl_session_slot(t->session, slot, false) : NULL;
+                              : t->session   ? tl_session_slot(t->session, slot, false)
+                                             : NULL;
     void *out = new_value(t, &node->shape);
     if (!out) return NULL;
     const int64_t n = tl_shape_size(&node->shape);
@@ -149,8 +151,15 @@ static void *run_node(tl_tape *t, const tl_node *node)
     tl_describe(t, node, d);
     for (size_t k = 0; k < n; k++) in[k] = t->value[tl_node_in(t, node, (uint32_t)k)];
     tl_failure failure = { "" };
-    tl_run_args r = { .out = out, .in = in, .n_in = (int)n, .out_desc = d, .in_desc = d + 1, .attr = node->attr,
-                      .seed = t->model->seed, .run = t->session ? t->session->runs : 0, .failure = &failure };
+    tl_run_args r = { .out = out,
+                      .in = in,
+                      .n_in = (int)n,
+                      .out_desc = d,
+                      .in_desc = d + 1,
+                      .attr = node->attr,
+                      .seed = t->model->seed,
+                      .run = t->session ? t->session->runs : 0,
+                      .failure = &failure };
     const size_t work = node->op->work ? node->op->work(d, d + 1, (int)n, node->attr) : 0;
     if (work && !(r.work = tl_arena_alloc(&t->arena, work))) return tl_no_memory(t), NULL;
     const tl_kernel kernel = tl_kernel_for(node->op, node->shape.dtype);
@@ -195,7 +204,7 @@ static const void *evaluate(tl_tape *t, uint32_t id)
         if (!need[i] || t->value[i]) continue;
         for (uint32_t k = 0; k < node->n_in; k++) need[tl_node_in(t, node, k)] = true;
     }
-    const tl_float_mode mode = tl_flush_denormals();   /* as in a run */
+    const tl_float_mode mode = tl_flush_denormals(); /* as in a run */
     for (uint32_t i = 1; i <= id && !t->status; i++)
         if (need[i] && !t->value[i]) t->value[i] = compute(t, i);
     tl_restore_mode(mode);
@@ -225,7 +234,8 @@ double tl_eval_at(tl_place at, tl_tensor x)
 {
     double v = NAN;
     tl_tape *t = tl_tape_of(&x, 1);
-    if (t && tl_size(x) != 1) tl_tape_fail(t, at, TL_E_SHAPE, "tl_eval: the tensor is no scalar (tl_eval_values reads any shape)");
+    if (t && tl_size(x) != 1)
+        tl_tape_fail(t, at, TL_E_SHAPE, "tl_eval: the tensor is no scalar (tl_eval_values reads any shape)");
     else tl_eval_values_at(at, x, &v);
     return v;
 }

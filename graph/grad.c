@@ -7,9 +7,9 @@ tl_fault tl_planted_fault;
 
 typedef struct tl_adjoints {
     tl_tape *tape;
-    uint32_t n;          /* nodes 0..n-1 were there when this began */
-    bool *need;          /* does some wrt lie under this node? */
-    uint32_t *adjoint;   /* 0: none yet */
+    uint32_t n;        /* nodes 0..n-1 were there when this began */
+    bool *need;        /* does some wrt lie under this node? */
+    uint32_t *adjoint; /* 0: none yet */
 } tl_adjoints;
 
 static void forget(tl_adjoints *g)
@@ -70,7 +70,9 @@ static void contribute(tl_adjoints *g, uint32_t to, tl_tensor c, uint32_t before
     const uint32_t sum = g->adjoint[to];
     if (!sum || tl_planted_fault == TL_FAULT_NO_ACCUMULATION) g->adjoint[to] = c.id;
     else if (c.id >= before && start_from(t, c.id, sum)) g->adjoint[to] = c.id;
-    else g->adjoint[to] = tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ tl_handle(t, sum), c }, 2, NULL).id;
+    else
+        g->adjoint[to] =
+            tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ tl_handle(t, sum), c }, 2, NULL).id;
 }
 
 /* Adds what node i passes on to its operand k. */
@@ -86,8 +88,8 @@ static void pass_on(tl_adjoints *g, uint32_t i, uint32_t k, const tl_vjp *v)
         char has[128], want[128];
         tl_shape_print(has, sizeof has, &t->node[c.id].shape);
         tl_shape_print(want, sizeof want, &t->node[to].shape);
-        tl_tape_fail(t, TL_NOWHERE, TL_E_SHAPE, "the vjp rule of %s gives %s for operand %u, which is %s", op->name, has,
-                     (unsigned)k, want);
+        tl_tape_fail(t, TL_NOWHERE, TL_E_SHAPE, "the vjp rule of %s gives %s for operand %u, which is %s", op->name,
+                     has, (unsigned)k, want);
         return;
     }
     contribute(g, to, c, before);
@@ -104,7 +106,8 @@ static void visit(tl_adjoints *g, uint32_t i)
     t->place_node = i;
     tl_tensor few[4], *in = n_in <= 4 ? few : tl_arena_alloc(&t->arena, n_in * sizeof *in);
     if (!in) tl_no_memory(t);
-    else if (!op->vjp) tl_tape_fail(t, TL_NOWHERE, TL_E_NOGRAD, "%s has no vjp rule, and a gradient passes through it", op->name);
+    else if (!op->vjp)
+        tl_tape_fail(t, TL_NOWHERE, TL_E_NOGRAD, "%s has no vjp rule, and a gradient passes through it", op->name);
     for (uint32_t k = 0; !t->status && k < n_in; k++) {
         const uint32_t id = tl_node_in(t, &t->node[i], k);
         in[k] = id ? tl_handle(t, id) : TL_NONE;
@@ -152,7 +155,7 @@ void tl_grad_at(tl_place at, tl_tensor y, const tl_tensor *wrt, int n, tl_tensor
     if (!w) tl_no_memory(t);
     for (int i = 0; i < n && !t->status; i++) w[i] = real_operand(t, at, wrt[i]);
     if (!t->status) differentiate(t, at, id, w, n, w + n);
-    for (int i = 0; i < n && !t->status; i++)   /* out may be wrt */
+    for (int i = 0; i < n && !t->status; i++) /* out may be wrt */
         out[i] = w[n + i] ? tl_handle(t, w[n + i]) : tl_full_like_at(at, wrt[i], 0);
     for (int i = 0; i < n && t->status; i++) out[i] = tl_error_handle(t);
 }
@@ -162,7 +165,9 @@ void tl_backward_at(tl_place at, tl_tensor loss)
     tl_tape *t = tl_tape_of(&loss, 1);
     if (!t) return;
     const uint32_t id = real_operand(t, at, loss);
-    if (t->n_gradient) tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_backward: once for each recording. Add the losses; a trainer calls it itself");
+    if (t->n_gradient)
+        tl_tape_fail(t, at, TL_E_ARGUMENT,
+                     "tl_backward: once for each recording. Add the losses; a trainer calls it itself");
     uint32_t *w = tl_arena_alloc(&t->arena, 2 * ((size_t)t->n_param + 1) * sizeof *w);
     if (!w) tl_no_memory(t);
     if (t->status) return;

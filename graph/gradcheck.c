@@ -13,24 +13,24 @@
 
 typedef struct tl_variable {
     const char *path;
-    int64_t step;          /* -1: the parameter or input as a whole */
+    int64_t step; /* -1: the parameter or input as a whole */
     int64_t size;
-    double *x;             /* its numbers, where a run reads them */
+    double *x; /* its numbers, where a run reads them */
     double *gradient;
-    double scale;          /* of the parameter's values: what a small step is */
+    double scale; /* of the parameter's values: what a small step is */
     tl_tensor handle;
-    int param;             /* its number in the model; -1: it has memory of its own */
+    int param; /* its number in the model; -1: it has memory of its own */
 } tl_variable;
 
 typedef struct tl_checker {
-    tl_probe probe;        /* first: the tape calls back through it */
+    tl_probe probe; /* first: the tape calls back through it */
     const tl_gradcheck_opts *o;
     tl_gradcheck_result *result;
     tl_model *model;
     tl_tape *tape;
     tl_session *session;
     tl_plan *value_plan, *gradient_plan;
-    tl_array *input;       /* as fed: the caller's, converted, then the zeros of each step */
+    tl_array *input; /* as fed: the caller's, converted, then the zeros of each step */
     uint32_t n_input, cap_input;
     tl_variable *variable;
     uint32_t n_variable, cap_variable;
@@ -41,15 +41,9 @@ typedef struct tl_checker {
     bool worst_failed;
 } tl_checker;
 
-static tl_status no_memory(void)
-{
-    return tl_report(TL_E_MEMORY, "tl_gradcheck: out of memory");
-}
+static tl_status no_memory(void) { return tl_report(TL_E_MEMORY, "tl_gradcheck: out of memory"); }
 
-static double option(double v, double fallback)
-{
-    return v == TL_ZERO ? 0 : v != 0 ? v : fallback;
-}
+static double option(double v, double fallback) { return v == TL_ZERO ? 0 : v != 0 ? v : fallback; }
 
 /* ---- inputs and variables ------------------------------------------------------------------------------------- */
 
@@ -118,7 +112,9 @@ static tl_tensor use_in_step(tl_probe *probe, tl_scope *s, tl_tensor param, cons
     if (!zero.data || !add_input(c, &zero)) return tl_no_memory(s->tape);
     c->tape->probe = NULL;
     const tl_tensor delta = tl_input(&c->tape->root, "delta", zero);
-    const tl_variable v = { .path = path, .step = step, .size = n, .x = zero.data, .scale = 1, .handle = delta, .param = -1 };
+    const tl_variable v = {
+        .path = path, .step = step, .size = n, .x = zero.data, .scale = 1, .handle = delta, .param = -1
+    };
     if (!add_variable(c, v)) return tl_no_memory(s->tape);
     c->tape->probe = probe;
     return both(TL_ROLE_ADD, param, delta);
@@ -129,8 +125,11 @@ static bool add_parameters(tl_checker *c)
     const tl_tape *t = c->tape;
     for (uint32_t i = 0; i < t->n_param; i++) {
         const tl_tape_param *p = &t->param[i];
-        const tl_variable v = { .path = p->path, .step = -1, .size = tl_shape_size(&p->shape),
-                                .handle = tl_handle(c->tape, p->id), .param = (int)i };
+        const tl_variable v = { .path = p->path,
+                                .step = -1,
+                                .size = tl_shape_size(&p->shape),
+                                .handle = tl_handle(c->tape, p->id),
+                                .param = (int)i };
         if (!p->frozen && !add_variable(c, v)) return false;
     }
     return true;
@@ -142,8 +141,12 @@ static bool add_float_inputs(tl_checker *c, const tl_tensor *in, int n)
         if (tl_absent(in[i])) continue;
         const tl_array *a = &c->input[k++];
         if (a->dtype == TL_I32) continue;
-        tl_variable v = { .path = c->tape->input_name[k - 1], .step = -1, .size = tl_size(in[i]), .x = a->data,
-                          .handle = in[i], .param = -1 };
+        tl_variable v = { .path = c->tape->input_name[k - 1],
+                          .step = -1,
+                          .size = tl_size(in[i]),
+                          .x = a->data,
+                          .handle = in[i],
+                          .param = -1 };
         if (!add_variable(c, v)) return false;
     }
     return true;
@@ -190,7 +193,8 @@ static tl_status record_gradients(tl_checker *c, tl_tensor loss)
 static tl_status record(tl_checker *c, tl_model_fn fn, const tl_array *inputs, int n, void *user, bool second)
 {
     tl_scope *root = tl_root(c->tape);
-    tl_tensor *in = tl_arena_alloc(&c->memory, ((size_t)n + TL_SPARE_INPUTS) * sizeof *in);   /* those not given: absent */
+    tl_tensor *in = tl_arena_alloc(&c->memory,
+                                   ((size_t)n + TL_SPARE_INPUTS) * sizeof *in); /* those not given: absent */
     if (!in) return no_memory();
     for (int i = 0; i < n; i++) {
         tl_array a = inputs[i];
@@ -266,9 +270,9 @@ static tl_status loss_at(tl_checker *c, const tl_variable *v, double h, double *
 /* ---- comparing ------------------------------------------------------------------------------------------------ */
 
 typedef struct tl_difference {
-    double numeric;        /* fourth order, both sides */
-    double left, right;    /* second order, one side each */
-    double noise;          /* what rounding of the loss alone can do to them */
+    double numeric;     /* fourth order, both sides */
+    double left, right; /* second order, one side each */
+    double noise;       /* what rounding of the loss alone can do to them */
 } tl_difference;
 
 static tl_status difference(tl_checker *c, const tl_variable *v, double h, double centre, tl_difference *d)
@@ -301,14 +305,14 @@ static tl_status judge(tl_checker *c, const tl_variable *v, double centre, doubl
         const tl_status status = difference(c, v, h, centre, &d);
         if (status) return status;
         const double s = fmax(size, fmax(fabs(d.numeric), fabs(analytic)));
-        const bool agrees = fabs(d.numeric - analytic) <= atol + rtol * s + d.noise;   /* false for NaN */
+        const bool agrees = fabs(d.numeric - analytic) <= atol + rtol * s + d.noise; /* false for NaN */
         const double gap = fabs(d.left - d.right), slack = 1e-3 * s + 16 * d.noise + atol;
         if (!attempt || agrees) *shown = d;
         if (agrees) {
             *verdict = TL_AGREES;
             return TL_OK;
         }
-        if (!(gap > slack)) return TL_OK;   /* smooth here, and yet it differs */
+        if (!(gap > slack)) return TL_OK; /* smooth here, and yet it differs */
         if (attempt < 3) continue;
         if (analytic >= fmin(d.left, d.right) - slack && analytic <= fmax(d.left, d.right) + slack) *verdict = TL_KINK;
     }
@@ -368,7 +372,7 @@ static tl_status check_elements(tl_checker *c, const tl_variable *v, double cent
     return TL_OK;
 }
 
-enum { SEARCH = 2048 };   /* a failing variable of up to so many elements is searched for the worst one */
+enum { SEARCH = 2048 }; /* a failing variable of up to so many elements is searched for the worst one */
 
 static tl_status check_variable(tl_checker *c, const tl_variable *v, double centre, bool *failed)
 {
@@ -382,7 +386,7 @@ static tl_status check_variable(tl_checker *c, const tl_variable *v, double cent
     }
     *failed |= mine;
     if (!mine || v->size > SEARCH) return TL_OK;
-    if (!(v->step < 0 && c->result->step >= 0)) c->result->worst = 0;   /* an element tells more than a projection */
+    if (!(v->step < 0 && c->result->step >= 0)) c->result->worst = 0; /* an element tells more than a projection */
     bool ignored = false;
     return check_elements(c, v, centre, &ignored);
 }
@@ -419,7 +423,8 @@ static tl_status check(const tl_model *model, tl_model_fn fn, const tl_array *in
     c.worst_failed = *failed;
     c.model = tl_model_copy(model, TL_F64);
     c.session = c.model ? tl_session_new(c.model) : NULL;
-    c.tape = c.session ? tl_tape_new_opt(c.model, &(tl_tape_opts){ sizeof(tl_tape_opts), o->training, c.session }) : NULL;
+    c.tape = c.session ? tl_tape_new_opt(c.model, &(tl_tape_opts){ sizeof(tl_tape_opts), o->training, c.session })
+                       : NULL;
     tl_status status = c.tape ? TL_OK : TL_E_MEMORY;
     if (!status) {
         tl_session_hold(c.session, true);
@@ -434,8 +439,10 @@ static void describe(tl_gradcheck_result *r)
 {
     int n = snprintf(r->where, sizeof r->where, "%s", r->parameter);
     const size_t room = sizeof r->where;
-    if (r->element >= 0 && (size_t)n < room) n += snprintf(r->where + n, room - (size_t)n, ", element %lld", (long long)r->element);
-    if (r->step >= 0 && (size_t)n < room) snprintf(r->where + n, room - (size_t)n, ", at step %lld", (long long)r->step);
+    if (r->element >= 0 && (size_t)n < room)
+        n += snprintf(r->where + n, room - (size_t)n, ", element %lld", (long long)r->element);
+    if (r->step >= 0 && (size_t)n < room)
+        snprintf(r->where + n, room - (size_t)n, ", at step %lld", (long long)r->step);
 }
 
 static tl_status check_options(const tl_gradcheck_opts *o, const tl_array *inputs, int n)
@@ -453,7 +460,8 @@ static tl_status check_options(const tl_gradcheck_opts *o, const tl_array *input
             return tl_report(TL_E_INPUT, "tl_gradcheck: input %d: the rank or a dimension makes no sense", i);
         int64_t size = 1;
         for (int a = 0; a < inputs[i].rank; a++) size *= inputs[i].dim[a];
-        if (!inputs[i].data && size) return tl_report(TL_E_INPUT, "tl_gradcheck: input %d has no numbers: its .data is NULL", i);
+        if (!inputs[i].data && size)
+            return tl_report(TL_E_INPUT, "tl_gradcheck: input %d has no numbers: its .data is NULL", i);
     }
     return TL_OK;
 }
@@ -472,9 +480,11 @@ tl_gradcheck_result tl_gradcheck_opt(const tl_model *model, tl_model_fn fn, cons
     if (!r.status && o->second_order) r.status = check(model, fn, inputs, n, user, o, true, &r, &failed);
     describe(&r);
     if (!r.status && failed)
-        r.status = tl_report(TL_E_CHECK, "the gradient of %s is wrong: by differences %.10g, recorded %.10g (relative error %.2g)",
+        r.status = tl_report(TL_E_CHECK,
+                             "the gradient of %s is wrong: by differences %.10g, recorded %.10g (relative error %.2g)",
                              r.where, r.numeric, r.analytic, r.worst);
-    if (!r.status && !r.probes) r.status = tl_report(TL_E_CHECK, "tl_gradcheck: there is nothing to check (no parameters)");
+    if (!r.status && !r.probes)
+        r.status = tl_report(TL_E_CHECK, "tl_gradcheck: there is nothing to check (no parameters)");
     r.passed = !r.status;
     return r;
 }

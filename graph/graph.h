@@ -26,46 +26,46 @@
 #include <stdint.h>
 
 #if defined __GNUC__
-# define TL_API __attribute__((visibility("default")))
-# define TL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define TL_API __attribute__((visibility("default")))
+#define TL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
-# define TL_API
-# define TL_PRINTF(f, a)
+#define TL_API
+#define TL_PRINTF(f, a)
 #endif
 
 #ifdef __cplusplus
-# include <initializer_list>
+#include <initializer_list>
 extern "C" {
 #endif
 
 /* ---- status ------------------------------------------------------------------------------------------------- */
 
-#define TL_STATUS_MAP(X)                                                                                              \
-    X(OK, "no error")                                                                                                 \
-    X(E_MEMORY, "out of memory")                                                                                      \
-    X(E_ARGUMENT, "an argument or option that makes no sense")                                                        \
-    X(E_SHAPE, "shapes that do not fit")                                                                              \
-    X(E_DTYPE, "element types that do not fit")                                                                       \
-    X(E_ABSENT, "an operand that is absent")                                                                          \
-    X(E_STALE, "a handle whose tape was reset or freed")                                                              \
-    X(E_TAPE, "a handle of another tape")                                                                             \
-    X(E_NAME, "a name asked for twice, or that does not exist")                                                       \
-    X(E_NOGRAD, "an operation that cannot be differentiated")                                                         \
-    X(E_INDEX, "an index out of range")                                                                               \
-    X(E_REPLAY, "a model function that does not record the same thing twice")                                         \
-    X(E_STATE, "a state that does not fit")                                                                           \
-    X(E_OUTPUT, "a value that was not marked for reading")                                                            \
-    X(E_INPUT, "input that does not fit the plan")                                                                    \
-    X(E_FILE, "a file that cannot be read or written")                                                                \
-    X(E_FORMAT, "a file with bad contents")                                                                           \
-    X(E_CHECK, "a gradient that does not agree with differences")                                                     \
+#define TL_STATUS_MAP(X)                                                                                               \
+    X(OK, "no error")                                                                                                  \
+    X(E_MEMORY, "out of memory")                                                                                       \
+    X(E_ARGUMENT, "an argument or option that makes no sense")                                                         \
+    X(E_SHAPE, "shapes that do not fit")                                                                               \
+    X(E_DTYPE, "element types that do not fit")                                                                        \
+    X(E_ABSENT, "an operand that is absent")                                                                           \
+    X(E_STALE, "a handle whose tape was reset or freed")                                                               \
+    X(E_TAPE, "a handle of another tape")                                                                              \
+    X(E_NAME, "a name asked for twice, or that does not exist")                                                        \
+    X(E_NOGRAD, "an operation that cannot be differentiated")                                                          \
+    X(E_INDEX, "an index out of range")                                                                                \
+    X(E_REPLAY, "a model function that does not record the same thing twice")                                          \
+    X(E_STATE, "a state that does not fit")                                                                            \
+    X(E_OUTPUT, "a value that was not marked for reading")                                                             \
+    X(E_INPUT, "input that does not fit the plan")                                                                     \
+    X(E_FILE, "a file that cannot be read or written")                                                                 \
+    X(E_FORMAT, "a file with bad contents")                                                                            \
+    X(E_CHECK, "a gradient that does not agree with differences")                                                      \
     X(E_NONFINITE, "a value that is not finite")
 
 typedef enum tl_status {
 #define TL_STATUS_ENUM(name, text) TL_##name,
     TL_STATUS_MAP(TL_STATUS_ENUM)
 #undef TL_STATUS_ENUM
-    TL_STATUS_COUNT
+        TL_STATUS_COUNT
 } tl_status;
 
 /* The meaning of a status in a few words; "unknown status" for anything else. Static storage. */
@@ -130,11 +130,11 @@ typedef struct tl_place {
 } tl_place;
 
 #ifdef __cplusplus
-# define TL_HERE (tl_place{ __FILE__, __LINE__ })
+#define TL_HERE (tl_place{ __FILE__, __LINE__ })
 #elif defined TL_BUILD
-# define TL_HERE ((tl_place){ __FILE__, -__LINE__ })
+#define TL_HERE ((tl_place){ __FILE__, -__LINE__ })
 #else
-# define TL_HERE ((tl_place){ __FILE__, __LINE__ })
+#define TL_HERE ((tl_place){ __FILE__, __LINE__ })
 #endif
 #define TL_NOWHERE ((tl_place){ 0, 0 })
 
@@ -142,8 +142,8 @@ typedef struct tl_place {
 #define TL_ZERO (-2147483647)
 
 /* Declares fn(...) and the twin that is told its caller's place, which the macro of the same name calls. */
-#define TL_PLACED(type, fn, ...)                                                                                      \
-    TL_API type fn(__VA_ARGS__);                                                                                      \
+#define TL_PLACED(type, fn, ...)                                                                                       \
+    TL_API type fn(__VA_ARGS__);                                                                                       \
     TL_API type fn##_at(tl_place at, __VA_ARGS__)
 
 /* ---- tensors ------------------------------------------------------------------------------------------------ */
@@ -167,18 +167,18 @@ typedef struct tl_tensor {
 } tl_tensor;
 
 #ifdef __cplusplus
-# define TL_NONE (tl_tensor())
+#define TL_NONE (tl_tensor())
 #else
-# define TL_NONE ((tl_tensor){ 0 })
+#define TL_NONE ((tl_tensor){ 0 })
 #endif
 
 /* A shape given as two arguments, rank and dimensions: tl_reshape(x, TL_DIMS(2, 3)). A scalar is TL_SCALAR. */
 #ifdef __cplusplus
-# define TL_DIMS(...)                                                                                                 \
-    static_cast<int>(std::initializer_list<int64_t>{ __VA_ARGS__ }.size()),                                           \
+#define TL_DIMS(...)                                                                                                   \
+    static_cast<int>(std::initializer_list<int64_t>{ __VA_ARGS__ }.size()),                                            \
         std::initializer_list<int64_t>{ __VA_ARGS__ }.begin()
 #else
-# define TL_DIMS(...) ((int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))), ((int64_t[]){ __VA_ARGS__ })
+#define TL_DIMS(...) ((int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))), ((int64_t[]){ __VA_ARGS__ })
 #endif
 #define TL_SCALAR 0, NULL
 
@@ -202,21 +202,21 @@ typedef struct tl_array {
 /* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), tl_array_of(TL_I32, TL_DIMS(T, B), ids). */
 TL_API tl_array tl_array_of(tl_dtype dtype, int rank, const int64_t *dim, void *data);
 
-TL_API bool tl_absent(tl_tensor t);                /* is this TL_NONE? */
-TL_API bool tl_is(tl_tensor a, tl_tensor b);       /* the same tensor of the same tape? */
-TL_API int tl_rank(tl_tensor t);                   /* 0 for a scalar, an absent or an error handle */
-TL_API int64_t tl_dim(tl_tensor t, int axis);      /* negative axes count from the end; 1 where there is no such axis */
-TL_API int64_t tl_size(tl_tensor t);               /* number of elements */
+TL_API bool tl_absent(tl_tensor t);           /* is this TL_NONE? */
+TL_API bool tl_is(tl_tensor a, tl_tensor b);  /* the same tensor of the same tape? */
+TL_API int tl_rank(tl_tensor t);              /* 0 for a scalar, an absent or an error handle */
+TL_API int64_t tl_dim(tl_tensor t, int axis); /* negative axes count from the end; 1 where there is no such axis */
+TL_API int64_t tl_size(tl_tensor t);          /* number of elements */
 TL_API tl_shape tl_shape_of(tl_tensor t);
 TL_API tl_dtype tl_dtype_of(tl_tensor t);
-TL_API int64_t tl_shape_size(const tl_shape *s);   /* number of elements */
+TL_API int64_t tl_shape_size(const tl_shape *s); /* number of elements */
 
 /* ---- model -------------------------------------------------------------------------------------------------- */
 
 typedef struct tl_model_opts {
     size_t size;
-    tl_dtype dtype;   /* of parameters and arithmetic: TL_F32 (default) or TL_F64 */
-    uint64_t seed;    /* of initial values and of random operations */
+    tl_dtype dtype; /* of parameters and arithmetic: TL_F32 (default) or TL_F64 */
+    uint64_t seed;  /* of initial values and of random operations */
 } tl_model_opts;
 
 /* An empty model; parameters join it when a tape that asks for them is compiled. NULL on failure (tl_message() says
@@ -224,9 +224,9 @@ typedef struct tl_model_opts {
  * environment TL_BLAS_KEEP=1 forbids it. Free with tl_model_free(), after all its tapes, plans and sessions. */
 TL_API tl_model *tl_model_new_opt(const tl_model_opts *o);
 #ifndef __cplusplus
-# define tl_model_new(...) tl_model_new_opt(&(tl_model_opts){ .size = sizeof(tl_model_opts), __VA_ARGS__ })
+#define tl_model_new(...) tl_model_new_opt(&(tl_model_opts){ .size = sizeof(tl_model_opts), __VA_ARGS__ })
 #endif
-TL_API void tl_model_free(tl_model *model);        /* NULL is harmless */
+TL_API void tl_model_free(tl_model *model); /* NULL is harmless */
 TL_API tl_dtype tl_model_dtype(const tl_model *model);
 TL_API uint64_t tl_model_seed(const tl_model *model);
 
@@ -235,13 +235,13 @@ typedef struct tl_param_info {
     const char *name;
     tl_shape shape;
     int64_t offset, size;
-    bool frozen;      /* never given a gradient, never updated */
+    bool frozen; /* never given a gradient, never updated */
 } tl_param_info;
 
-TL_API int tl_model_count(const tl_model *model);                           /* number of parameters */
-TL_API const tl_param_info *tl_model_param(const tl_model *model, int i);   /* NULL outside 0..count-1 */
-TL_API int tl_model_find(const tl_model *model, const char *name);          /* -1 if there is none of that name */
-TL_API int64_t tl_model_size(const tl_model *model);                        /* elements in the flat array */
+TL_API int tl_model_count(const tl_model *model);                         /* number of parameters */
+TL_API const tl_param_info *tl_model_param(const tl_model *model, int i); /* NULL outside 0..count-1 */
+TL_API int tl_model_find(const tl_model *model, const char *name);        /* -1 if there is none of that name */
+TL_API int64_t tl_model_size(const tl_model *model);                      /* elements in the flat array */
 
 /* All parameters in one flat array of the model's dtype. The pointer is valid until a parameter is added. Whoever
  * writes through it calls tl_model_touch() afterwards, so that what is derived from the values is made anew. */
@@ -273,24 +273,24 @@ TL_API tl_model *tl_model_copy(const tl_model *model, tl_dtype dtype);
 
 typedef struct tl_tape_opts {
     size_t size;
-    bool training;        /* what tl_training(s) answers: dropout and the like are on */
-    tl_session *session;  /* whose states tl_eval() sees; NULL: initial ones */
+    bool training;       /* what tl_training(s) answers: dropout and the like are on */
+    tl_session *session; /* whose states tl_eval() sees; NULL: initial ones */
 } tl_tape_opts;
 
 /* A tape that records for a model. NULL on failure. */
 TL_API tl_tape *tl_tape_new_opt(tl_model *model, const tl_tape_opts *o);
 #ifndef __cplusplus
-# define tl_tape_new(...) TL_TAPE_NEW_(__VA_ARGS__, .size = sizeof(tl_tape_opts))
-# define TL_TAPE_NEW_(model, ...) tl_tape_new_opt((model), &(tl_tape_opts){ __VA_ARGS__ })
+#define tl_tape_new(...) TL_TAPE_NEW_(__VA_ARGS__, .size = sizeof(tl_tape_opts))
+#define TL_TAPE_NEW_(model, ...) tl_tape_new_opt((model), &(tl_tape_opts){ __VA_ARGS__ })
 #endif
-TL_API void tl_tape_free(tl_tape *tape);    /* makes all its handles stale; NULL is harmless */
-TL_API void tl_tape_reset(tl_tape *tape);   /* forgets everything recorded, keeps the memory; handles become stale */
+TL_API void tl_tape_free(tl_tape *tape);  /* makes all its handles stale; NULL is harmless */
+TL_API void tl_tape_reset(tl_tape *tape); /* forgets everything recorded, keeps the memory; handles become stale */
 TL_API tl_model *tl_tape_model(const tl_tape *tape);
-TL_API int tl_tape_nodes(const tl_tape *tape);  /* operations recorded so far */
+TL_API int tl_tape_nodes(const tl_tape *tape); /* operations recorded so far */
 
-TL_API bool tl_failed(const tl_tape *tape);               /* has an error occurred? (or is there no tape?) */
-TL_API tl_status tl_tape_status(const tl_tape *tape);     /* the first one, TL_OK if none; sets tl_message() */
-TL_API const char *tl_tape_message(const tl_tape *tape);  /* its sentence, "" if none; valid until reset */
+TL_API bool tl_failed(const tl_tape *tape);              /* has an error occurred? (or is there no tape?) */
+TL_API tl_status tl_tape_status(const tl_tape *tape);    /* the first one, TL_OK if none; sets tl_message() */
+TL_API const char *tl_tape_message(const tl_tape *tape); /* its sentence, "" if none; valid until reset */
 
 /* The scope with the empty path. */
 TL_API tl_scope *tl_root(tl_tape *tape);
@@ -315,7 +315,7 @@ TL_PLACED(tl_scope *, tl_overlay, tl_scope *s, int n, const tl_tensor *params, c
 #define tl_overlay(...) tl_overlay_at(TL_HERE, __VA_ARGS__)
 
 TL_API tl_tape *tl_scope_tape(const tl_scope *s);
-TL_API const char *tl_scope_path(const tl_scope *s);   /* "" for the root */
+TL_API const char *tl_scope_path(const tl_scope *s); /* "" for the root */
 TL_API bool tl_training(const tl_scope *s);
 
 /* The place of what is recorded: between tl_enter and tl_leave, operations without a scope of their own are recorded in
@@ -346,11 +346,11 @@ TL_PLACED(tl_tensor, tl_input, tl_scope *s, const char *name, tl_array value);
 /* A stream of random numbers for initial values: it depends on the model's seed and the parameter's path alone. */
 typedef struct tl_random {
     uint64_t key, counter;
-    double spare;        /* the second number of the last Box-Muller pair */
+    double spare; /* the second number of the last Box-Muller pair */
     bool has_spare;
 } tl_random;
-TL_API double tl_random_next(tl_random *r);         /* uniform in [0, 1), 53 bits */
-TL_API double tl_random_next_normal(tl_random *r);  /* standard normal */
+TL_API double tl_random_next(tl_random *r);        /* uniform in [0, 1), 53 bits */
+TL_API double tl_random_next_normal(tl_random *r); /* standard normal */
 
 /* How a parameter gets its initial values: fill writes the tl_shape_size(shape) values. By value; a, b and data are the
  * parameters of the recipe, e.g. the bounds of a uniform. fill NULL means zeros. Values that are not finite are
@@ -366,8 +366,8 @@ typedef struct tl_param_opts {
     size_t size;
     int rank;
     const int64_t *dim;
-    tl_init init;      /* default: zeros */
-    bool frozen;       /* made frozen, if made here */
+    tl_init init; /* default: zeros */
+    bool frozen;  /* made frozen, if made here */
 } tl_param_opts;
 
 /* The parameter `name` of scope s, of the model's dtype; made at first use. Within one visit a path may be asked for
@@ -376,8 +376,8 @@ typedef struct tl_param_opts {
  *     tl_tensor W = tl_param(s, "W", TL_DIMS(in, out), .init = tl_glorot_uniform()); */
 TL_API tl_tensor tl_param_opt(tl_place at, tl_scope *s, const char *name, const tl_param_opts *o);
 #ifndef __cplusplus
-# define tl_param(s, name, ...) TL_PARAM_(s, name, __VA_ARGS__, .size = sizeof(tl_param_opts))
-# define TL_PARAM_(s, name, r, d, ...)                                                                                \
+#define tl_param(s, name, ...) TL_PARAM_(s, name, __VA_ARGS__, .size = sizeof(tl_param_opts))
+#define TL_PARAM_(s, name, r, d, ...)                                                                                  \
     tl_param_opt(TL_HERE, (s), (name), &(tl_param_opts){ .rank = (r), .dim = (d), __VA_ARGS__ })
 #endif
 
@@ -460,13 +460,13 @@ TL_API void tl_eval_values(tl_tensor t, double *out);
  * model here. NULL if the tape has failed or memory is short; then the model is as it was. The plan does not need the
  * tape any more. */
 TL_API tl_plan *tl_compile(tl_tape *tape);
-TL_API void tl_plan_free(tl_plan *plan);                     /* NULL is harmless */
-TL_API size_t tl_plan_arena_bytes(const tl_plan *plan);      /* what a session needs to run it */
+TL_API void tl_plan_free(tl_plan *plan);                /* NULL is harmless */
+TL_API size_t tl_plan_arena_bytes(const tl_plan *plan); /* what a session needs to run it */
 TL_API int tl_plan_instructions(const tl_plan *plan);
 
 /* A session: memory to run plans of one model in, the gradients, the states and the number of the run. NULL on failure. */
 TL_API tl_session *tl_session_new(tl_model *model);
-TL_API void tl_session_free(tl_session *session);            /* NULL is harmless */
+TL_API void tl_session_free(tl_session *session); /* NULL is harmless */
 TL_API tl_model *tl_session_model(const tl_session *session);
 
 /* Runs a plan on n inputs, in the order of tl_input(). Shapes and dtypes must be the recorded ones (TL_E_INPUT). Allocates
@@ -476,7 +476,7 @@ TL_API tl_status tl_run(tl_session *session, const tl_plan *plan, const tl_array
 /* What the last run left under an output's name: out describes the session's own memory, valid until the next run.
  * TL_E_OUTPUT if nothing of that name was marked. */
 TL_API tl_status tl_get(const tl_session *session, const char *name, tl_array *out);
-TL_API double tl_get_scalar(const tl_session *session, const char *name);   /* NaN if there is none */
+TL_API double tl_get_scalar(const tl_session *session, const char *name); /* NaN if there is none */
 
 /* Gradients of the last run, flat, at the model's offsets. `ranges` (may be NULL) receives *n pairs {begin, end} of
  * elements that the plan's loss reaches; the others hold nothing of meaning. */
@@ -485,14 +485,14 @@ typedef struct tl_range {
 } tl_range;
 TL_API void *tl_session_gradients(tl_session *session, const tl_range **ranges, int *n);
 
-TL_API uint64_t tl_session_runs(const tl_session *session);              /* number of the next run */
-TL_API void tl_session_set_runs(tl_session *session, uint64_t runs);     /* random operations depend on it */
-TL_API void tl_session_hold(tl_session *session, bool hold);             /* runs change neither number nor states */
+TL_API uint64_t tl_session_runs(const tl_session *session);          /* number of the next run */
+TL_API void tl_session_set_runs(tl_session *session, uint64_t runs); /* random operations depend on it */
+TL_API void tl_session_hold(tl_session *session, bool hold);         /* runs change neither number nor states */
 
-TL_API void tl_session_reset(tl_session *session);                                      /* all states to initial */
-TL_API tl_status tl_session_reset_rows(tl_session *session, const bool *rows, int n);   /* those rows of every state */
+TL_API void tl_session_reset(tl_session *session);                                    /* all states to initial */
+TL_API tl_status tl_session_reset_rows(tl_session *session, const bool *rows, int n); /* those rows of every state */
 TL_API tl_status tl_session_gather_rows(tl_session *session, const int32_t *from, int n); /* row i := old row from[i] */
-TL_API tl_session *tl_session_clone(const tl_session *session);                         /* states and run number */
+TL_API tl_session *tl_session_clone(const tl_session *session);                           /* states and run number */
 
 /* States by their path, for saving, loading and looking. Counts only states that have a value. */
 TL_API int tl_session_states(const tl_session *session);
@@ -521,37 +521,37 @@ TL_API tl_tensor tl_total_loss(tl_scope *s, tl_tensor loss);
 
 /* A recording in the form of hashes, to prove that a model function records the same thing again. */
 typedef struct tl_trace tl_trace;
-TL_API tl_trace *tl_trace_new(const tl_tape *tape);     /* NULL on failure */
+TL_API tl_trace *tl_trace_new(const tl_tape *tape); /* NULL on failure */
 TL_API void tl_trace_free(tl_trace *trace);
 /* TL_E_REPLAY, naming the first line that differs, if this tape does not hold the same operations. */
 TL_API tl_status tl_trace_compare(const tl_trace *trace, const tl_tape *tape);
-TL_API bool tl_tape_evaluated(const tl_tape *tape);     /* did tl_eval() look at it? */
+TL_API bool tl_tape_evaluated(const tl_tape *tape); /* did tl_eval() look at it? */
 
 /* ---- gradient check ----------------------------------------------------------------------------------------- */
 
 typedef struct tl_gradcheck_opts {
     size_t size;
-    bool full;            /* every element by itself instead of random projections */
-    bool second_order;    /* check the gradient of a random projection of the gradient as well */
-    bool inputs;          /* check the gradients of float inputs too */
-    bool no_steps;        /* do not check each time step's own contribution */
-    int directions;       /* random directions for each parameter (default 3); each is taken with both signs */
-    double step;          /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
-    double rtol, atol;    /* |difference - gradient| <= atol + rtol * size (defaults 1e-6, 1e-9), and rounding's share */
-    uint64_t seed;        /* of the directions */
-    bool training;        /* record with training on (random numbers are held) */
+    bool full;         /* every element by itself instead of random projections */
+    bool second_order; /* check the gradient of a random projection of the gradient as well */
+    bool inputs;       /* check the gradients of float inputs too */
+    bool no_steps;     /* do not check each time step's own contribution */
+    int directions;    /* random directions for each parameter (default 3); each is taken with both signs */
+    double step;       /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
+    double rtol, atol; /* |difference - gradient| <= atol + rtol * size (defaults 1e-6, 1e-9), and rounding's share */
+    uint64_t seed;     /* of the directions */
+    bool training;     /* record with training on (random numbers are held) */
 } tl_gradcheck_opts;
 
 typedef struct tl_gradcheck_result {
     bool passed;
-    int probes;                /* differences taken and compared */
-    int kinks;                 /* left out because the function has a kink there (counted, never passed) */
-    double worst;              /* worst relative error seen; below a size of atol / rtol, relative to that */
-    char where[256];           /* its parameter or input, element (-1: a projection) and time step, in words */
-    char parameter[192];       /* path of the worst */
-    int64_t element, step;     /* -1: none in particular */
-    double numeric, analytic;  /* the two values there */
-    tl_status status;          /* TL_OK, TL_E_CHECK, or why the check could not be made; tl_message() has the sentence */
+    int probes;               /* differences taken and compared */
+    int kinks;                /* left out because the function has a kink there (counted, never passed) */
+    double worst;             /* worst relative error seen; below a size of atol / rtol, relative to that */
+    char where[256];          /* its parameter or input, element (-1: a projection) and time step, in words */
+    char parameter[192];      /* path of the worst */
+    int64_t element, step;    /* -1: none in particular */
+    double numeric, analytic; /* the two values there */
+    tl_status status;         /* TL_OK, TL_E_CHECK, or why the check could not be made; tl_message() has the sentence */
 } tl_gradcheck_result;
 
 /* Checks the gradients of a model function on an f64 copy of the model's present values, at the given inputs (as for
@@ -560,8 +560,9 @@ typedef struct tl_gradcheck_result {
 TL_API tl_gradcheck_result tl_gradcheck_opt(const tl_model *model, tl_model_fn fn, const tl_array *inputs, int n,
                                             void *user, const tl_gradcheck_opts *o);
 #ifndef __cplusplus
-# define tl_gradcheck(model, fn, inputs, n, ...) TL_GRADCHECK_(model, fn, inputs, n, __VA_ARGS__, .size = sizeof(tl_gradcheck_opts))
-# define TL_GRADCHECK_(model, fn, inputs, n, user, ...)                                                               \
+#define tl_gradcheck(model, fn, inputs, n, ...)                                                                        \
+    TL_GRADCHECK_(model, fn, inputs, n, __VA_ARGS__, .size = sizeof(tl_gradcheck_opts))
+#define TL_GRADCHECK_(model, fn, inputs, n, user, ...)                                                                 \
     tl_gradcheck_opt((model), (fn), (inputs), (n), (user), &(tl_gradcheck_opts){ __VA_ARGS__ })
 #endif
 

@@ -9,7 +9,7 @@ static bool make_room(tl_tape *t, int64_t *largest)
     *largest = -1;
     for (uint32_t i = 0; i < t->n_param; i++) {
         tl_tape_param *p = &t->param[i];
-        if (p->index < 0) p->index = tl_model_find(m, p->path);   /* another tape may have brought it in meanwhile */
+        if (p->index < 0) p->index = tl_model_find(m, p->path); /* another tape may have brought it in meanwhile */
         if (p->index >= 0 && !tl_shape_equal(&m->param[p->index].shape, &p->shape)) {
             tl_tape_fail(t, p->first, TL_E_SHAPE, "parameter %s has another shape in the model by now", p->path);
             return false;

@@ -13,18 +13,40 @@ static tl_tensor tap_vjp(const tl_vjp *v, int i)
     return v->g;
 }
 
-const struct tl_op tl_op_input = { .size = sizeof(struct tl_op), .name = "input", .cls = TL_LEAF, .role = TL_ROLE_INPUT,
+const struct tl_op tl_op_input = { .size = sizeof(struct tl_op),
+                                   .name = "input",
+                                   .cls = TL_LEAF,
+                                   .role = TL_ROLE_INPUT,
                                    .attr_size = sizeof(tl_index_attr) };
-const struct tl_op tl_op_param = { .size = sizeof(struct tl_op), .name = "param", .cls = TL_LEAF, .role = TL_ROLE_PARAM,
+const struct tl_op tl_op_param = { .size = sizeof(struct tl_op),
+                                   .name = "param",
+                                   .cls = TL_LEAF,
+                                   .role = TL_ROLE_PARAM,
                                    .attr_size = sizeof(tl_index_attr) };
-const struct tl_op tl_op_const = { .size = sizeof(struct tl_op), .name = "const", .cls = TL_LEAF, .role = TL_ROLE_CONST };
-const struct tl_op tl_op_state = { .size = sizeof(struct tl_op), .name = "state", .cls = TL_LEAF, .role = TL_ROLE_STATE,
+const struct tl_op tl_op_const = {
+    .size = sizeof(struct tl_op), .name = "const", .cls = TL_LEAF, .role = TL_ROLE_CONST
+};
+const struct tl_op tl_op_state = { .size = sizeof(struct tl_op),
+                                   .name = "state",
+                                   .cls = TL_LEAF,
+                                   .role = TL_ROLE_STATE,
                                    .attr_size = sizeof(tl_index_attr) };
-const struct tl_op tl_op_fresh = { .size = sizeof(struct tl_op), .name = "fresh", .cls = TL_LEAF, .role = TL_ROLE_FRESH,
+const struct tl_op tl_op_fresh = { .size = sizeof(struct tl_op),
+                                   .name = "fresh",
+                                   .cls = TL_LEAF,
+                                   .role = TL_ROLE_FRESH,
                                    .attr_size = sizeof(tl_index_attr) };
-const struct tl_op tl_op_tap = { .size = sizeof(struct tl_op), .name = "tap", .cls = TL_VIEW, .role = TL_ROLE_TAP,
-                                 .min_in = 1, .max_in = 1, .shape = tl_shape_same, .vjp = tap_vjp, .takes_i32 = true,
-                                 .attr_size = sizeof(tl_tap_attr), .attr_plain = sizeof(uint64_t) };
+const struct tl_op tl_op_tap = { .size = sizeof(struct tl_op),
+                                 .name = "tap",
+                                 .cls = TL_VIEW,
+                                 .role = TL_ROLE_TAP,
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .shape = tl_shape_same,
+                                 .vjp = tap_vjp,
+                                 .takes_i32 = true,
+                                 .attr_size = sizeof(tl_tap_attr),
+                                 .attr_plain = sizeof(uint64_t) };
 
 static tl_shape shape_from(tl_dtype dtype, int rank, const int64_t *dim)
 {
@@ -34,7 +56,8 @@ static tl_shape shape_from(tl_dtype dtype, int rank, const int64_t *dim)
 }
 
 /* A leaf in scope s, of a valid shape. */
-static tl_tensor leaf(tl_place at, tl_scope *s, const struct tl_op *op, const void *attr, size_t size, const tl_shape *shape)
+static tl_tensor leaf(tl_place at, tl_scope *s, const struct tl_op *op, const void *attr, size_t size,
+                      const tl_shape *shape)
 {
     const tl_place_mark mark = tl_enter(at, s);
     const tl_tensor y = tl_handle(s->tape, tl_record(s->tape, at, s, op, NULL, 0, attr, size, shape));
@@ -124,7 +147,8 @@ tl_tensor tl_full_like_at(tl_place at, tl_tensor x, double value)
     if (shape.dtype == TL_I32) shape.dtype = t->model->dtype;
     tl_fill_attr attr = { .value = value, .rank = shape.rank };
     memcpy(attr.dim, shape.dim, sizeof attr.dim);
-    return tl_handle(t, tl_record(t, at, t->place.scope, tl_op_of_role(TL_ROLE_FILL), NULL, 0, &attr, sizeof attr, &shape));
+    return tl_handle(
+        t, tl_record(t, at, t->place.scope, tl_op_of_role(TL_ROLE_FILL), NULL, 0, &attr, sizeof attr, &shape));
 }
 
 /* ---- outputs, emissions, taps ------------------------------------------------------------------------------------- */
@@ -160,8 +184,10 @@ void tl_output_at(tl_place at, tl_scope *s, const char *name, tl_tensor x)
         if (t->output[i].name != path) continue;
         char first[300];
         tl_place_print(first, sizeof first, t->output[i].at, TL_NOWHERE, NULL, NULL);
-        tl_error_at(at, s, TL_E_NAME, "output %s is marked a second time (first at %s). Inside a step use tl_emit, and "
-                    "tl_collect after the loop", path, first);
+        tl_error_at(at, s, TL_E_NAME,
+                    "output %s is marked a second time (first at %s). Inside a step use tl_emit, and "
+                    "tl_collect after the loop",
+                    path, first);
         return;
     }
     push_mark(t, &t->output, &t->n_output, &t->cap_output,
@@ -217,11 +243,11 @@ tl_tensor tl_collect_at(tl_place at, tl_scope *s, const char *name)
     if (!n) return tl_error_at(at, s, TL_E_NAME, "tl_collect: no step of this scope has emitted %s (tl_emit)", path);
     for (int k = 0; k < n; k++)
         if (t->node[found[k].id].shape.rank == TL_MAX_RANK)
-            return tl_error_at(at, s, TL_E_SHAPE, "tl_collect: %s has %d axes already, and no room for one of steps", path,
-                               TL_MAX_RANK);
+            return tl_error_at(at, s, TL_E_SHAPE, "tl_collect: %s has %d axes already, and no room for one of steps",
+                               path, TL_MAX_RANK);
     const tl_place_mark mark = tl_enter(at, s);
     const struct tl_op *reshape = tl_op_of_role(TL_ROLE_RESHAPE), *concat = tl_op_of_role(TL_ROLE_CONCAT);
-    for (int k = 0; k < n; k++) {   /* [...] -> [1, ...] */
+    for (int k = 0; k < n; k++) { /* [...] -> [1, ...] */
         tl_reshape_attr attr = { .rank = t->node[found[k].id].shape.rank + 1, .dim = { 1 } };
         memcpy(attr.dim + 1, t->node[found[k].id].shape.dim, (size_t)(attr.rank - 1) * sizeof attr.dim[0]);
         row[k] = tl_handle(t, found[k].id);
@@ -248,7 +274,8 @@ tl_tensor tl_total_loss(tl_scope *s, tl_tensor loss)
         const char *slash = strrchr(t->emit[i].name, '/');
         if (strcmp(slash ? slash + 1 : t->emit[i].name, "loss")) continue;
         const tl_tensor e = summed(tl_handle(t, t->emit[i].id));
-        loss = tl_absent(loss) ? e : tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ loss, e }, 2, NULL);
+        loss = tl_absent(loss) ? e
+                               : tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ loss, e }, 2, NULL);
     }
     return loss;
 }
@@ -300,7 +327,8 @@ static tl_tensor state(tl_place at, tl_scope *s, const char *name, tl_tensor ini
     if (!fresh.id) return fresh;
     t->state[t->n_state++] = (tl_tape_state){ path, in_model, shape, carried.id, fresh.id, tl_user_place(t, at) };
     const tl_place_mark mark = tl_enter(at, s);
-    const tl_tensor y = tl_apply_at(at, tl_op_of_role(TL_ROLE_WHERE), (tl_tensor[]){ fresh, initial, carried }, 3, NULL);
+    const tl_tensor y = tl_apply_at(at, tl_op_of_role(TL_ROLE_WHERE), (tl_tensor[]){ fresh, initial, carried }, 3,
+                                    NULL);
     tl_leave(s, mark);
     return y;
 }
@@ -362,8 +390,14 @@ tl_tensor(tl_full_like)(tl_tensor t, double value) { return tl_full_like_at(TL_N
 void(tl_output)(tl_scope *s, const char *name, tl_tensor t) { tl_output_at(TL_NOWHERE, s, name, t); }
 void(tl_emit)(tl_scope *s, const char *name, tl_tensor t) { tl_emit_at(TL_NOWHERE, s, name, t); }
 tl_tensor(tl_collect)(tl_scope *s, const char *name) { return tl_collect_at(TL_NOWHERE, s, name); }
-tl_tensor(tl_tap)(tl_scope *s, tl_tensor t, tl_tap_fn see, void *data) { return tl_tap_at(TL_NOWHERE, s, t, see, data); }
-tl_tensor(tl_state)(tl_scope *s, const char *name, tl_tensor initial) { return tl_state_at(TL_NOWHERE, s, name, initial); }
+tl_tensor(tl_tap)(tl_scope *s, tl_tensor t, tl_tap_fn see, void *data)
+{
+    return tl_tap_at(TL_NOWHERE, s, t, see, data);
+}
+tl_tensor(tl_state)(tl_scope *s, const char *name, tl_tensor initial)
+{
+    return tl_state_at(TL_NOWHERE, s, name, initial);
+}
 tl_tensor(tl_model_state)(tl_scope *s, const char *name, tl_tensor initial)
 {
     return tl_model_state_at(TL_NOWHERE, s, name, initial);

@@ -24,20 +24,11 @@ tl_status tl_set_allocator(const tl_allocator *a)
     return TL_OK;
 }
 
-size_t tl_live_bytes(void)
-{
-    return atomic_load(&live);
-}
+size_t tl_live_bytes(void) { return atomic_load(&live); }
 
-uint64_t tl_allocations(void)
-{
-    return atomic_load(&made);
-}
+uint64_t tl_allocations(void) { return atomic_load(&made); }
 
-void tl_fail_allocation(uint64_t n)
-{
-    atomic_store(&fail_at, n);
-}
+void tl_fail_allocation(uint64_t n) { atomic_store(&fail_at, n); }
 
 /* Counts down to the allocation that is to fail. */
 static bool told_to_fail(void)
@@ -69,7 +60,7 @@ enum { BLOCK = 1 << 16, ALIGN = 64 };
 
 struct tl_block {
     struct tl_block *next;
-    size_t size, used;      /* of data, which starts at the next multiple of ALIGN */
+    size_t size, used; /* of data, which starts at the next multiple of ALIGN */
     void *base;
 };
 
@@ -78,10 +69,7 @@ static char *block_data(struct tl_block *b)
     return (char *)(((uintptr_t)(b + 1) + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
 }
 
-static size_t block_bytes(size_t size)
-{
-    return sizeof(struct tl_block) + ALIGN + size;
-}
+static size_t block_bytes(size_t size) { return sizeof(struct tl_block) + ALIGN + size; }
 
 /* Makes the newest block one with room for n: a spare one from before the last reset, or a new one. */
 static bool next_block(tl_arena *a, size_t n)

@@ -103,10 +103,7 @@ void tl_memory_give(tl_memory_plan *m, uint32_t i)
     if (prev != TL_NO_PIECE && m->piece[prev].at != TL_NO_PIECE) absorb_next(m, prev);
 }
 
-int64_t tl_memory_offset(const tl_memory_plan *m, uint32_t i)
-{
-    return m->failed ? 0 : m->piece[i].offset;
-}
+int64_t tl_memory_offset(const tl_memory_plan *m, uint32_t i) { return m->failed ? 0 : m->piece[i].offset; }
 
 void tl_memory_plan_free(tl_memory_plan *m)
 {

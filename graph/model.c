@@ -8,10 +8,7 @@
 
 /* ---- element types and shapes ------------------------------------------------------------------------------- */
 
-size_t tl_dtype_size(tl_dtype dtype)
-{
-    return dtype == TL_F64 ? 8 : 4;
-}
+size_t tl_dtype_size(tl_dtype dtype) { return dtype == TL_F64 ? 8 : 4; }
 
 const char *tl_dtype_name(tl_dtype dtype)
 {
@@ -127,10 +124,7 @@ tl_model *tl_model_new_opt(const tl_model_opts *o)
     return m;
 }
 
-static void free_name(const char *name)
-{
-    tl_resize((void *)(uintptr_t)name, strlen(name) + 1, 0);
-}
+static void free_name(const char *name) { tl_resize((void *)(uintptr_t)name, strlen(name) + 1, 0); }
 
 static char *copy_name(const char *name)
 {
@@ -369,8 +363,8 @@ static tl_status copy_states(tl_model *c, const tl_model *m)
 
 tl_model *tl_model_copy(const tl_model *m, tl_dtype dtype)
 {
-    tl_model *c = tl_model_new_opt(&(tl_model_opts){ .size = sizeof(tl_model_opts), .dtype = dtype ? dtype : m->dtype,
-                                                     .seed = m->seed });
+    tl_model *c = tl_model_new_opt(
+        &(tl_model_opts){ .size = sizeof(tl_model_opts), .dtype = dtype ? dtype : m->dtype, .seed = m->seed });
     if (!c) return NULL;
     tl_status status = tl_model_reserve(c, m->n_param, m->size);
     for (uint32_t i = 0; !status && i < m->n_param; i++)

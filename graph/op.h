@@ -43,25 +43,25 @@ typedef enum tl_op_class {
 /* The part an operation plays where the engine must build or recognise one. Each role but NONE has one op. */
 typedef enum tl_op_role {
     TL_ROLE_NONE,
-    TL_ROLE_ADD,          /* a + b */
-    TL_ROLE_MUL,          /* a b */
-    TL_ROLE_FILL,         /* every element the same: attribute {double value} */
-    TL_ROLE_WHERE,        /* c ? a : b */
+    TL_ROLE_ADD,   /* a + b */
+    TL_ROLE_MUL,   /* a b */
+    TL_ROLE_FILL,  /* every element the same: attribute {double value} */
+    TL_ROLE_WHERE, /* c ? a : b */
     TL_ROLE_RESHAPE,
     TL_ROLE_SLICE,
     TL_ROLE_CONCAT,
     TL_ROLE_TRANSPOSE,
-    TL_ROLE_PRODUCT,      /* (C0 +) op(a) op(b) */
-    TL_ROLE_SUM,          /* (C0 +) sum over axes; also what undoes broadcasting */
-    TL_ROLE_SCATTER_ADD,  /* (C0 +) rows added by index */
+    TL_ROLE_PRODUCT,     /* (C0 +) op(a) op(b) */
+    TL_ROLE_SUM,         /* (C0 +) sum over axes; also what undoes broadcasting */
+    TL_ROLE_SCATTER_ADD, /* (C0 +) rows added by index */
     TL_ROLE_GATHER,
     TL_ROLE_ONE_HOT,
-    TL_ROLE_COPY,         /* y = x */
-    TL_ROLE_INPUT,        /* leaves and endpoints that graph/ itself makes: */
+    TL_ROLE_COPY,  /* y = x */
+    TL_ROLE_INPUT, /* leaves and endpoints that graph/ itself makes: */
     TL_ROLE_PARAM,
     TL_ROLE_CONST,
-    TL_ROLE_STATE,        /* the value carried from the run before (0 where there is none) */
-    TL_ROLE_FRESH,        /* 1 for each row whose state is new or was reset, else 0 */
+    TL_ROLE_STATE, /* the value carried from the run before (0 where there is none) */
+    TL_ROLE_FRESH, /* 1 for each row whose state is new or was reset, else 0 */
     TL_ROLE_TAP,
     TL_ROLE_COUNT
 } tl_op_role;
@@ -76,9 +76,9 @@ typedef struct tl_shape_rule {
     const tl_shape *in;
     int n_in;
     const void *attr;
-    tl_dtype dtype;         /* the tape's */
+    tl_dtype dtype; /* the tape's */
     tl_shape out;
-    tl_status status;       /* why it was refused, and the sentence: filled by tl_refuse() */
+    tl_status status; /* why it was refused, and the sentence: filled by tl_refuse() */
     char reason[160];
 } tl_shape_rule;
 
@@ -122,9 +122,9 @@ typedef struct tl_run_args {
     const tl_desc *in_desc;
     const void *attr;
     void *work;
-    uint64_t seed, run;         /* of the model, of this run */
-    int64_t first_row;          /* added to the batch index by random operations */
-    void *context;              /* the engine's */
+    uint64_t seed, run; /* of the model, of this run */
+    int64_t first_row;  /* added to the batch index by random operations */
+    void *context;      /* the engine's */
     tl_failure *failure;
 } tl_run_args;
 
@@ -166,39 +166,46 @@ typedef struct tl_case {
     const void *attr;
     double lo, hi;
     int32_t ids;
-    bool rejects;          /* the shape rule must refuse this */
-    bool no_second;        /* the second derivative is not checked here */
-    int absent;            /* bit k set: operand k is TL_NONE */
+    bool rejects;   /* the shape rule must refuse this */
+    bool no_second; /* the second derivative is not checked here */
+    int absent;     /* bit k set: operand k is TL_NONE */
 } tl_case;
 
 /* Shapes for cases: TL_CASE_SHAPE(2, 3); a scalar is TL_CASE_SCALAR; ids are TL_CASE_IDS(4). */
-#define TL_CASE_SHAPE(...)                                                                                            \
-    { .rank = (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), .dim = { __VA_ARGS__ } }
-#define TL_CASE_SCALAR { .rank = 0 }
-#define TL_CASE_IDS(...)                                                                                              \
-    { .dtype = TL_I32, .rank = (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), .dim = { __VA_ARGS__ } }
+#define TL_CASE_SHAPE(...)                                                                                             \
+    {                                                                                                                  \
+        .rank = (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), .dim = { __VA_ARGS__ }                            \
+    }
+#define TL_CASE_SCALAR                                                                                                 \
+    {                                                                                                                  \
+        .rank = 0                                                                                                      \
+    }
+#define TL_CASE_IDS(...)                                                                                               \
+    {                                                                                                                  \
+        .dtype = TL_I32, .rank = (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), .dim = { __VA_ARGS__ }           \
+    }
 
 /* ---- the operation ------------------------------------------------------------------------------------------ */
 
 struct tl_op {
-    size_t size;                                 /* sizeof(struct tl_op) */
+    size_t size; /* sizeof(struct tl_op) */
     const char *name;
-    int min_in, max_in;                          /* operands; max_in -1: any number. Operands may be TL_NONE where optional */
-    int optional;                                /* bit k set: operand k may be absent */
+    int min_in, max_in; /* operands; max_in -1: any number. Operands may be TL_NONE where optional */
+    int optional;       /* bit k set: operand k may be absent */
     tl_op_class cls;
-    tl_op_role role;                             /* TL_ROLE_NONE in a user's op */
-    size_t attr_size;                            /* attributes are copied bytewise and compared bytewise: no padding */
-    size_t attr_plain;                           /* leading bytes of attr that hold no pointers; 0: all of it */
+    tl_op_role role;   /* TL_ROLE_NONE in a user's op */
+    size_t attr_size;  /* attributes are copied bytewise and compared bytewise: no padding */
+    size_t attr_plain; /* leading bytes of attr that hold no pointers; 0: all of it */
     bool (*shape)(tl_shape_rule *r);
-    tl_kernel f32, f64;                          /* by the dtype of out (i32 uses f32: only ops that merely move numbers) */
-    tl_vjp_fn vjp;                               /* NULL: differentiating it is an error */
-    bool no_gradient;                            /* declared to have none: its gradient is zero (rounding, comparisons) */
-    bool takes_i32;                              /* float operands may also be i32 (ops that merely move numbers) */
-    size_t (*work)(const tl_desc *out, const tl_desc *in, int n_in, const void *attr);  /* bytes; NULL: none */
+    tl_kernel f32, f64; /* by the dtype of out (i32 uses f32: only ops that merely move numbers) */
+    tl_vjp_fn vjp;      /* NULL: differentiating it is an error */
+    bool no_gradient;   /* declared to have none: its gradient is zero (rounding, comparisons) */
+    bool takes_i32;     /* float operands may also be i32 (ops that merely move numbers) */
+    size_t (*work)(const tl_desc *out, const tl_desc *in, int n_in, const void *attr); /* bytes; NULL: none */
     const tl_case *cases;
     int n_cases;
-    double f32_rtol;                             /* of f32 against f64 in the suite; 0: 1e-5 */
-    int id;                                      /* built-in ops: number in ops.def + 1; a user's op: 0 */
+    double f32_rtol; /* of f32 against f64 in the suite; 0: 1e-5 */
+    int id;          /* built-in ops: number in ops.def + 1; a user's op: 0 */
 };
 
 /* Records op on n operands; attr points to op->attr_size bytes (NULL where that is 0). Checks dtypes and shapes. All
@@ -271,9 +278,9 @@ TL_API const struct tl_op *tl_op_of_role(tl_op_role role);
 
 typedef struct tl_check_op_result {
     bool passed;
-    int checks;              /* made in all */
+    int checks; /* made in all */
     int failed;
-    char first[512];         /* the first failure, in words */
+    char first[512]; /* the first failure, in words */
 } tl_check_op_result;
 
 /* Runs every case of an op: shape rule, f64 gradient against differences (random projections, and with the same tensor

@@ -8,7 +8,7 @@
 
 #include "graph/build.h"
 
-enum { SMALL_CONST = 1 << 16 };   /* a fill of up to so many bytes is made once, at compile time */
+enum { SMALL_CONST = 1 << 16 }; /* a fill of up to so many bytes is made once, at compile time */
 
 static void *keep(tl_build *b, size_t n)
 {
@@ -81,7 +81,9 @@ static void place(tl_build *b, uint32_t i)
         *h = b->home[tl_node_in(b->tape, node, 0)];
         h->ref.offset += offset * (int64_t)tl_dtype_size(node->shape.dtype);
     } else {
-        *h = (tl_home){ .ref = { TL_BASE_ARENA, 0 }, .root = i, .placed = false };   /* a result: its instruction follows */
+        *h = (tl_home){ .ref = { TL_BASE_ARENA, 0 },
+                        .root = i,
+                        .placed = false }; /* a result: its instruction follows */
     }
 }
 
@@ -119,7 +121,7 @@ static tl_status fresh_kernel(const tl_run_args *r);
 static tl_status state_kernel(const tl_run_args *r);
 static tl_status tap_kernel(const tl_run_args *r);
 
-typedef struct tl_slot_attr {   /* of states: where the session finds them */
+typedef struct tl_slot_attr { /* of states: where the session finds them */
     int slot;
     bool in_model;
 } tl_slot_attr;
@@ -167,7 +169,8 @@ static void emit(tl_build *b, uint32_t i)
             ref[1 + k] = id ? b->home[id].ref : (tl_ref){ TL_BASE_NONE, 0 };
         }
         if (!in.kernel && !b->failed)
-            tl_tape_fail(t, node->at, TL_E_DTYPE, "%s has no kernel for %s", node->op->name, tl_dtype_name(node->shape.dtype));
+            tl_tape_fail(t, node->at, TL_E_DTYPE, "%s has no kernel for %s", node->op->name,
+                         tl_dtype_name(node->shape.dtype));
     }
     if (n >= 8 && d) tl_resize(d, (n + 1) * sizeof *d, 0);
     if (!d || !ref || !in.kernel || !in.desc) {
@@ -182,15 +185,23 @@ static void emit(tl_build *b, uint32_t i)
 static void emit_copy(tl_build *b, uint32_t i, tl_ref to)
 {
     const tl_node *node = &b->tape->node[i];
-    tl_desc d[2] = { { .dtype = node->shape.dtype, .rank = 1, .dim = { tl_shape_size(&node->shape) }, .stride = { 1 } } };
+    tl_desc d[2] = {
+        { .dtype = node->shape.dtype, .rank = 1, .dim = { tl_shape_size(&node->shape) }, .stride = { 1 } }
+    };
     d[1] = d[0];
     tl_ref *ref = keep(b, 2 * sizeof *ref);
     const struct tl_op *op = tl_op_of_role(TL_ROLE_COPY);
     if (!ref) return;
     ref[0] = to;
     ref[1] = b->home[i].ref;
-    push_instr(b, (tl_instr){ .op = op, .n_in = 1, .work = -1, .ref = ref, .desc = intern_descs(b, d, 2),
-                              .kernel = tl_kernel_for(op, node->shape.dtype) }, i);
+    push_instr(b,
+               (tl_instr){ .op = op,
+                           .n_in = 1,
+                           .work = -1,
+                           .ref = ref,
+                           .desc = intern_descs(b, d, 2),
+                           .kernel = tl_kernel_for(op, node->shape.dtype) },
+               i);
 }
 
 static void emit_all(tl_build *b)
@@ -302,7 +313,8 @@ static tl_plan_value *keep_values(tl_build *b, const tl_tape_mark *mark, uint32_
     const tl_tape *t = b->tape;
     tl_plan_value *v = keep(b, n * sizeof *v);
     for (uint32_t i = 0; v && i < n; i++)
-        v[i] = (tl_plan_value){ keep_text(b, mark[i].name), t->node[mark[i].id].shape, b->home[mark[i].id].ref, -1, false };
+        v[i] = (tl_plan_value){ keep_text(b, mark[i].name), t->node[mark[i].id].shape, b->home[mark[i].id].ref, -1,
+                                false };
     return v;
 }
 
@@ -404,7 +416,7 @@ tl_plan *tl_compile(tl_tape *t)
     bool ok = p && b.live && b.home && b.instr_of;
     if (p) {
         *p = (tl_plan){ .users = 1, .model = t->model };
-        p->consts = (char *)p;   /* constants are addressed relative to the plan itself */
+        p->consts = (char *)p; /* constants are addressed relative to the plan itself */
     }
     if (ok) {
         memset(b.live, 0, b.n * sizeof *b.live);

@@ -16,10 +16,7 @@ tl_tensor tl_scope_error(tl_place at, const tl_scope *s)
     return tl_tape_of(&t, 1) ? t : tl_without_tape(at, &t, 1);
 }
 
-tl_scope *tl_root(tl_tape *t)
-{
-    return t ? &t->root : NULL;
-}
+tl_scope *tl_root(tl_tape *t) { return t ? &t->root : NULL; }
 
 tl_tape *tl_scope_tape(const tl_scope *s) { return s ? s->tape : NULL; }
 const char *tl_scope_path(const tl_scope *s) { return s ? s->path : ""; }
@@ -60,7 +57,7 @@ void *tl_scope_copy(tl_scope *s, const void *p, size_t n)
 const char *tl_intern(tl_tape *t, const char *s)
 {
     const size_t n = strlen(s);
-    for (uint64_t salt = 0;; salt++) {   /* another salt for another string of the same hash */
+    for (uint64_t salt = 0;; salt++) { /* another salt for another string of the same hash */
         uint64_t *slot = tl_table_put(&t->strings, tl_hash(salt, s, n), salt, 0);
         if (slot && !*slot) {
             char *copy = tl_arena_alloc(&t->arena, n + 1);
@@ -210,7 +207,7 @@ static bool overlaid(const tl_scope *s, const char *path, tl_tensor *out)
 {
     for (const tl_overlay_map *o = s->overlay; o; o = o->outer)
         for (int i = 0; i < o->n; i++)
-            if (o->path[i] == path) {   /* interned */
+            if (o->path[i] == path) { /* interned */
                 *out = o->tensor[i];
                 return true;
             }
@@ -226,10 +223,11 @@ static bool asked_once(tl_place at, tl_scope *s, const char *path)
     if (!slot) return tl_no_memory(t), false;
     if (*slot) {
         char first[300];
-        tl_tape_fail(t, at, TL_E_NAME,
-                     "parameter %s is asked for a second time (first at %s). Two layers of one kind need names of their own "
-                     "(.name = \"...\" or tl_in); a loop over time needs tl_step(s, t); where sharing is meant, tl_again(s)",
-                     path, line_text(first, *(const tl_place *)(uintptr_t)*slot));
+        tl_tape_fail(
+            t, at, TL_E_NAME,
+            "parameter %s is asked for a second time (first at %s). Two layers of one kind need names of their own "
+            "(.name = \"...\" or tl_in); a loop over time needs tl_step(s, t); where sharing is meant, tl_again(s)",
+            path, line_text(first, *(const tl_place *)(uintptr_t)*slot));
         return false;
     }
     *slot = (uint64_t)(uintptr_t)tl_scope_copy(s, &here, sizeof here);
@@ -247,7 +245,8 @@ static bool shapes_agree(tl_place at, tl_tape *t, const char *path, const tl_sha
     return false;
 }
 
-static tl_tape_param *new_param(tl_place at, tl_scope *s, const char *path, const tl_shape *shape, const tl_param_opts *o)
+static tl_tape_param *new_param(tl_place at, tl_scope *s, const char *path, const tl_shape *shape,
+                                const tl_param_opts *o)
 {
     tl_tape *t = s->tape;
     const int index = tl_model_find(t->model, path);
@@ -258,14 +257,21 @@ static tl_tape_param *new_param(tl_place at, tl_scope *s, const char *path, cons
     const uint32_t id = tl_record(t, at, s, &tl_op_param, NULL, 0, &attr, sizeof attr, shape);
     if (!id) return NULL;
     const bool frozen = index >= 0 ? t->model->param[index].frozen : o->frozen;
-    t->param[t->n_param] = (tl_tape_param){ .path = path, .id = id, .shape = *shape, .init = o->init, .frozen = frozen,
-                                            .index = index, .first = tl_user_place(t, at), .steps = s->visit->steps };
+    t->param[t->n_param] = (tl_tape_param){ .path = path,
+                                            .id = id,
+                                            .shape = *shape,
+                                            .init = o->init,
+                                            .frozen = frozen,
+                                            .index = index,
+                                            .first = tl_user_place(t, at),
+                                            .steps = s->visit->steps };
     *slot = ++t->n_param;
     return &t->param[t->n_param - 1];
 }
 
 /* The path's parameter on this tape, made if this is its first visit. */
-static tl_tape_param *find_param(tl_place at, tl_scope *s, const char *path, const tl_shape *shape, const tl_param_opts *o)
+static tl_tape_param *find_param(tl_place at, tl_scope *s, const char *path, const tl_shape *shape,
+                                 const tl_param_opts *o)
 {
     tl_tape *t = s->tape;
     const uint64_t *slot = tl_table_find(&t->params, (uint64_t)(uintptr_t)path, 0);
@@ -273,9 +279,11 @@ static tl_tape_param *find_param(tl_place at, tl_scope *s, const char *path, con
     tl_tape_param *p = &t->param[*slot - 1];
     if (p->steps != s->visit->steps) {
         char first[300];
-        tl_tape_fail(t, at, TL_E_NAME,
-                     "parameter %s is asked for both in steps of a scope and outside them (first at %s): it belongs to the "
-                     "one or the other. Give one of them another name", path, line_text(first, p->first));
+        tl_tape_fail(
+            t, at, TL_E_NAME,
+            "parameter %s is asked for both in steps of a scope and outside them (first at %s): it belongs to the "
+            "one or the other. Give one of them another name",
+            path, line_text(first, p->first));
         return NULL;
     }
     return shapes_agree(at, t, path, &p->shape, shape, "at an earlier visit") ? p : NULL;

@@ -12,7 +12,8 @@ tl_session *tl_session_new(tl_model *model)
 {
     tl_session *s = model ? tl_resize(NULL, 0, sizeof *s) : NULL;
     if (!s) {
-        tl_report(model ? TL_E_MEMORY : TL_E_ARGUMENT, model ? "tl_session_new: out of memory" : "tl_session_new: no model");
+        tl_report(model ? TL_E_MEMORY : TL_E_ARGUMENT,
+                  model ? "tl_session_new: out of memory" : "tl_session_new: no model");
         return NULL;
     }
     *s = (tl_session){ .model = model };
@@ -32,10 +33,7 @@ void tl_session_free(tl_session *s)
     tl_resize(s, sizeof *s, 0);
 }
 
-static char *aligned(void *p)
-{
-    return (char *)(((uintptr_t)p + 63) & ~(uintptr_t)63);
-}
+static char *aligned(void *p) { return (char *)(((uintptr_t)p + 63) & ~(uintptr_t)63); }
 
 static bool grow_to(void **p, uint32_t need, uint32_t *cap, size_t element)
 {
@@ -110,8 +108,8 @@ static tl_status check_inputs(const tl_plan *p, const tl_array *in, int n)
         char has[128], wanted[128];
         shape_words(has, in[i].dtype, in[i].rank, in[i].dim);
         shape_words(wanted, want->dtype, want->rank, want->dim);
-        return tl_report(TL_E_INPUT, "tl_run: input %s is %s, but the plan was recorded for %s", p->input_name[i],
-                         has, wanted);
+        return tl_report(TL_E_INPUT, "tl_run: input %s is %s, but the plan was recorded for %s", p->input_name[i], has,
+                         wanted);
     }
     return TL_OK;
 }
@@ -124,8 +122,10 @@ static tl_status check_states(tl_session *s, const tl_plan *p)
         char has[128], want[128];
         tl_shape_print(has, sizeof has, &v->shape);
         tl_shape_print(want, sizeof want, &p->state[i].shape);
-        return tl_report(TL_E_STATE, "state %s is %s, but the plan carries %s: tl_session_reset() before the batch size "
-                         "changes, or use another session", p->state[i].name, has, want);
+        return tl_report(TL_E_STATE,
+                         "state %s is %s, but the plan carries %s: tl_session_reset() before the batch size "
+                         "changes, or use another session",
+                         p->state[i].name, has, want);
     }
     return TL_OK;
 }
@@ -168,7 +168,8 @@ static tl_status execute(tl_session *s, const tl_plan *p)
         r.out = s->base[in->ref[0].base] + in->ref[0].offset;
         r.n_in = (int)in->n_in;
         for (uint32_t k = 0; k < in->n_in; k++)
-            s->pointers[k] = in->ref[1 + k].base == TL_BASE_NONE ? NULL : s->base[in->ref[1 + k].base] + in->ref[1 + k].offset;
+            s->pointers[k] = in->ref[1 + k].base == TL_BASE_NONE ? NULL
+                                                                 : s->base[in->ref[1 + k].base] + in->ref[1 + k].offset;
         r.out_desc = in->desc;
         r.in_desc = in->desc + 1;
         r.attr = in->attr;
@@ -179,10 +180,7 @@ static tl_status execute(tl_session *s, const tl_plan *p)
     return TL_OK;
 }
 
-static const void *address(const tl_session *s, tl_ref ref)
-{
-    return s->base[ref.base] + ref.offset;
-}
+static const void *address(const tl_session *s, tl_ref ref) { return s->base[ref.base] + ref.offset; }
 
 static void set_states(tl_session *s, const tl_plan *p)
 {
@@ -240,9 +238,11 @@ tl_status tl_get(const tl_session *s, const char *name, tl_array *out)
 {
     if (!s || !name || !out) return tl_report(TL_E_ARGUMENT, "tl_get: a session, a name and an array are needed");
     const tl_plan_value *v = find_output(s, name);
-    if (!v && !s->ran) return tl_report(TL_E_OUTPUT, "tl_get(\"%s\"): nothing has run in this session, or the last run failed", name);
+    if (!v && !s->ran)
+        return tl_report(TL_E_OUTPUT, "tl_get(\"%s\"): nothing has run in this session, or the last run failed", name);
     if (!v)
-        return tl_report(TL_E_OUTPUT, "tl_get(\"%s\"): not marked for reading; add tl_output(s, \"%s\", t) to the model function",
+        return tl_report(TL_E_OUTPUT,
+                         "tl_get(\"%s\"): not marked for reading; add tl_output(s, \"%s\", t) to the model function",
                          name, strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
     *out = (tl_array){ .dtype = v->shape.dtype, .rank = v->shape.rank, .data = (void *)(uintptr_t)address(s, v->ref) };
     memcpy(out->dim, v->shape.dim, sizeof out->dim);
@@ -278,8 +278,8 @@ tl_status tl_session_reset_rows(tl_session *s, const bool *rows, int n)
 {
     for (uint32_t i = 0; i < s->n_state; i++)
         if (s->state[i].set && s->state[i].rows - 1 != n)
-            return tl_report(TL_E_STATE, "tl_session_reset_rows: state %s has %lld rows, not %d", s->model->state[i].name,
-                             (long long)s->state[i].rows - 1, n);
+            return tl_report(TL_E_STATE, "tl_session_reset_rows: state %s has %lld rows, not %d",
+                             s->model->state[i].name, (long long)s->state[i].rows - 1, n);
     for (uint32_t i = 0; i < s->n_state; i++)
         for (int r = 0; s->state[i].set && r < n; r++)
             if (rows[r]) s->state[i].fresh[r] = 1;
@@ -303,7 +303,8 @@ tl_status tl_session_gather_rows(tl_session *s, const int32_t *from, int n)
     for (uint32_t i = 0; i < s->n_state; i++)
         for (int r = 0; s->state[i].set && r < n; r++)
             if (from[r] < 0 || from[r] >= s->state[i].rows - 1 || !s->state[i].shape.rank)
-                return tl_report(TL_E_INDEX, "tl_session_gather_rows: state %s has no row %d", s->model->state[i].name, from[r]);
+                return tl_report(TL_E_INDEX, "tl_session_gather_rows: state %s has no row %d", s->model->state[i].name,
+                                 from[r]);
     tl_state_value *w = tl_resize(NULL, 0, s->n_state * sizeof *w);
     tl_status status = w || !s->n_state ? TL_OK : tl_report(TL_E_MEMORY, "tl_session_gather_rows: out of memory");
     if (w) memset(w, 0, s->n_state * sizeof *w);
@@ -366,8 +367,8 @@ tl_status tl_session_state(const tl_session *s, int i, const char **name, tl_arr
 
 tl_status tl_session_set_state(tl_session *s, const char *name, const tl_array *value)
 {
-    if (!name || !*name || !value || !value->data || !tl_shape_valid(value->rank, value->dim) || value->dtype < TL_F32 ||
-        value->dtype > TL_I32)
+    if (!name || !*name || !value || !value->data || !tl_shape_valid(value->rank, value->dim) ||
+        value->dtype < TL_F32 || value->dtype > TL_I32)
         return tl_report(TL_E_ARGUMENT, "tl_session_set_state: a name and an array with data are needed");
     const int slot = tl_model_state_slot(s->model, name, false);
     if (slot < 0) return tl_report(TL_E_MEMORY, "tl_session_set_state: out of memory");
@@ -378,7 +379,8 @@ tl_status tl_session_set_state(tl_session *s, const char *name, const tl_array *
     tl_state_value *v = &s->state[slot];
     if (value->dtype == shape.dtype) return tl_state_set(v, &shape, value->data);
     if (tl_state_set(v, &shape, NULL)) return TL_E_MEMORY;
-    for (int64_t i = 0; i < tl_shape_size(&shape); i++) tl_write(v->data, shape.dtype, i, tl_read(value->data, value->dtype, i));
+    for (int64_t i = 0; i < tl_shape_size(&shape); i++)
+        tl_write(v->data, shape.dtype, i, tl_read(value->data, value->dtype, i));
     memset(v->fresh, 0, (size_t)v->rows * sizeof *v->fresh);
     v->set = true;
     return TL_OK;

@@ -28,10 +28,7 @@ static _Thread_local char message[1024];
 static void (*log_fn)(void *data, tl_status status, const char *message);
 static void *log_data;
 
-const char *tl_message(void)
-{
-    return message;
-}
+const char *tl_message(void) { return message; }
 
 void tl_set_log(void (*log)(void *data, tl_status status, const char *message), void *data)
 {
@@ -56,10 +53,7 @@ tl_status tl_report(tl_status status, const char *format, ...)
     return tl_report_text(status, text);
 }
 
-const char *tl_version(void)
-{
-    return TL_VERSION;
-}
+const char *tl_version(void) { return TL_VERSION; }
 
 static _Atomic int exact = -1;
 
@@ -74,10 +68,7 @@ bool tl_exact(void)
     return now;
 }
 
-void tl_set_exact(bool on)
-{
-    atomic_store(&exact, on);
-}
+void tl_set_exact(bool on) { atomic_store(&exact, on); }
 
 static char build[256];
 

@@ -48,7 +48,7 @@ static void begin(tl_tape *t)
         tl_no_memory(t);
         return;
     }
-    t->node[t->n++] = (tl_node){ .shape = { .dtype = t->model->dtype }, .scope = &t->root };   /* the error node */
+    t->node[t->n++] = (tl_node){ .shape = { .dtype = t->model->dtype }, .scope = &t->root }; /* the error node */
 }
 
 tl_tape *tl_tape_new_opt(tl_model *model, const tl_tape_opts *o)
@@ -129,15 +129,9 @@ tl_status tl_tape_status(const tl_tape *t)
 
 /* ---- handles ------------------------------------------------------------------------------------------------ */
 
-tl_tensor tl_handle(tl_tape *t, uint32_t id)
-{
-    return (tl_tensor){ t, id, atomic_load(&t->generation) };
-}
+tl_tensor tl_handle(tl_tape *t, uint32_t id) { return (tl_tensor){ t, id, atomic_load(&t->generation) }; }
 
-tl_tensor tl_error_handle(tl_tape *t)
-{
-    return tl_handle(t, 0);
-}
+tl_tensor tl_error_handle(tl_tape *t) { return tl_handle(t, 0); }
 
 /* Before any tape is known, an error handle carries the place in the space of tape and id. */
 tl_tensor tl_placed_error(tl_place at)
@@ -145,10 +139,7 @@ tl_tensor tl_placed_error(tl_place at)
     return (tl_tensor){ (tl_tape *)(uintptr_t)(at.file ? at.file : "?"), (uint32_t)at.line, PLACED };
 }
 
-static bool placed(tl_tensor t)
-{
-    return t.tape && t.generation >= PLACED_STALE;
-}
+static bool placed(tl_tensor t) { return t.tape && t.generation >= PLACED_STALE; }
 
 tl_tensor tl_without_tape(tl_place at, const tl_tensor *in, int n)
 {
@@ -160,25 +151,13 @@ tl_tensor tl_without_tape(tl_place at, const tl_tensor *in, int n)
     return y;
 }
 
-bool tl_absent(tl_tensor t)
-{
-    return !t.tape;
-}
+bool tl_absent(tl_tensor t) { return !t.tape; }
 
-bool tl_is(tl_tensor a, tl_tensor b)
-{
-    return a.tape == b.tape && a.id == b.id && a.generation == b.generation;
-}
+bool tl_is(tl_tensor a, tl_tensor b) { return a.tape == b.tape && a.id == b.id && a.generation == b.generation; }
 
-static bool live(tl_tensor t)
-{
-    return t.tape && !placed(t) && atomic_load(&t.tape->generation) == t.generation;
-}
+static bool live(tl_tensor t) { return t.tape && !placed(t) && atomic_load(&t.tape->generation) == t.generation; }
 
-const tl_node *tl_node_of(tl_tensor t)
-{
-    return live(t) && t.id && t.id < t.tape->n ? &t.tape->node[t.id] : NULL;
-}
+const tl_node *tl_node_of(tl_tensor t) { return live(t) && t.id && t.id < t.tape->n ? &t.tape->node[t.id] : NULL; }
 
 static const tl_shape *shape_of(tl_tensor t)
 {
@@ -228,22 +207,21 @@ static int print_steps(char *out, size_t n, const tl_visit *v)
     return at + snprintf(out + at, (size_t)at < n ? n - (size_t)at : 0, "%s%lld", at ? "/" : "", (long long)v->index);
 }
 
-static int line_of(tl_place p)
-{
-    return p.line < 0 ? -p.line : p.line;
-}
+static int line_of(tl_place p) { return p.line < 0 ? -p.line : p.line; }
 
 /* "model.c:41 in encoder/mgu at step 3", with the library's own line in brackets if the op is recorded there. */
 void tl_place_print(char *out, size_t n, tl_place at, tl_place caller, const char *path, const tl_visit *visit)
 {
     const bool inside = at.line <= 0 && caller.line > 0;
     const tl_place user = inside ? caller : at;
-    int k = user.file ? snprintf(out, n, "%s:%d", tl_base_name(user.file), line_of(user)) : snprintf(out, n, "somewhere");
+    int k = user.file ? snprintf(out, n, "%s:%d", tl_base_name(user.file), line_of(user))
+                      : snprintf(out, n, "somewhere");
     if (inside && at.file && (size_t)k < n)
         k += snprintf(out + k, n - (size_t)k, " (through %s:%d)", tl_base_name(at.file), line_of(at));
     if (path && *path && (size_t)k < n) k += snprintf(out + k, n - (size_t)k, " in %s", path);
     char steps[64];
-    if (print_steps(steps, sizeof steps, visit) && (size_t)k < n) snprintf(out + k, n - (size_t)k, " at step %s", steps);
+    if (print_steps(steps, sizeof steps, visit) && (size_t)k < n)
+        snprintf(out + k, n - (size_t)k, " at step %s", steps);
 }
 
 tl_tensor tl_tape_fail(tl_tape *t, tl_place at, tl_status status, const char *format, ...)
@@ -263,10 +241,7 @@ tl_tensor tl_tape_fail(tl_tape *t, tl_place at, tl_status status, const char *fo
     return tl_error_handle(t);
 }
 
-tl_tensor tl_no_memory(tl_tape *t)
-{
-    return tl_tape_fail(t, TL_NOWHERE, TL_E_MEMORY, "out of memory while recording");
-}
+tl_tensor tl_no_memory(tl_tape *t) { return tl_tape_fail(t, TL_NOWHERE, TL_E_MEMORY, "out of memory while recording"); }
 
 tl_status tl_why_dead(char out[static 512], tl_tensor t)
 {
@@ -309,8 +284,8 @@ uint32_t tl_operand(tl_tape *tape, tl_place at, tl_tensor t, const char *what)
 
 /* ---- recording ---------------------------------------------------------------------------------------------- */
 
-uint32_t tl_record(tl_tape *t, tl_place at, const tl_scope *scope, const struct tl_op *op, const uint32_t *in, uint32_t n,
-                   const void *attr, size_t attr_size, const tl_shape *shape)
+uint32_t tl_record(tl_tape *t, tl_place at, const tl_scope *scope, const struct tl_op *op, const uint32_t *in,
+                   uint32_t n, const void *attr, size_t attr_size, const tl_shape *shape)
 {
     if (t->status) return 0;
     if (!tl_shape_valid(shape->rank, shape->dim)) {
@@ -399,11 +374,14 @@ static bool dtypes_fit(tl_tape *t, tl_place at, const struct tl_op *op, const tl
         has_f32 |= id[k] && in[k].dtype == TL_F32;
         has_f64 |= id[k] && in[k].dtype == TL_F64;
     }
-    const bool plain = op->cls == TL_ELEMENTWISE || op->cls == TL_ROWWISE || op->cls == TL_MATMUL || op->cls == TL_REDUCE;
+    const bool plain = op->cls == TL_ELEMENTWISE || op->cls == TL_ROWWISE || op->cls == TL_MATMUL ||
+                       op->cls == TL_REDUCE;
     if (op->takes_i32) return true;
     if (has_i32 && plain) {
-        tl_tape_fail(t, at, TL_E_DTYPE, "%s: an operand is i32, but this computes with %s. Use tl_cast, tl_gather or "
-                     "tl_embedding", op->name, tl_dtype_name(t->model->dtype));
+        tl_tape_fail(t, at, TL_E_DTYPE,
+                     "%s: an operand is i32, but this computes with %s. Use tl_cast, tl_gather or "
+                     "tl_embedding",
+                     op->name, tl_dtype_name(t->model->dtype));
         return false;
     }
     if (has_f32 && has_f64) {
@@ -418,8 +396,7 @@ static bool op_fits(tl_tape *t, tl_place at, const struct tl_op *op, const void 
 {
     if (!op || op->size < offsetof(struct tl_op, id) || !op->name || !op->shape)
         tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_apply: this is no struct tl_op (.size, .name, .shape are needed)");
-    else if (op->attr_size && !attr)
-        tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: its attributes are missing", op->name);
+    else if (op->attr_size && !attr) tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: its attributes are missing", op->name);
     else if (attr && !op->attr_size)
         tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: attributes are given, but its .attr_size is 0", op->name);
     return !t->status;
@@ -432,7 +409,8 @@ tl_tensor tl_apply_at(tl_place at, const struct tl_op *op, const tl_tensor *in, 
     if (t->status) return tl_error_handle(t);
     if (!op_fits(t, at, op, attr)) return tl_error_handle(t);
     if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))
-        return tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: %d operands are too %s", op->name, n, n < op->min_in ? "few" : "many");
+        return tl_tape_fail(t, at, TL_E_ARGUMENT, "%s: %d operands are too %s", op->name, n,
+                            n < op->min_in ? "few" : "many");
     uint32_t few_id[8], *id = n <= 8 ? few_id : tl_arena_alloc(&t->arena, (size_t)n * sizeof *id);
     tl_shape few[8], *shape = n <= 8 ? few : tl_arena_alloc(&t->arena, (size_t)n * sizeof *shape);
     if (!id || !shape) return tl_no_memory(t);
@@ -443,8 +421,11 @@ tl_tensor tl_apply_at(tl_place at, const struct tl_op *op, const tl_tensor *in, 
         shape[k] = t->node[id[k]].shape;
     }
     if (!dtypes_fit(t, at, op, shape, id, n)) return tl_error_handle(t);
-    tl_shape_rule r = { .op = op, .in = shape, .n_in = n, .attr = attr, .dtype = t->model->dtype, .status = TL_E_SHAPE };
-    while (r.n_in && !id[r.n_in - 1]) r.n_in--;   /* a rule need not know of optional operands at the end that are absent */
+    tl_shape_rule r = {
+        .op = op, .in = shape, .n_in = n, .attr = attr, .dtype = t->model->dtype, .status = TL_E_SHAPE
+    };
+    while (r.n_in && !id[r.n_in - 1])
+        r.n_in--; /* a rule need not know of optional operands at the end that are absent */
     r.out.dtype = n ? shape[0].dtype : r.dtype;
     if (!op->shape(&r)) {
         char call[256];
@@ -463,8 +444,9 @@ tl_tensor tl_apply_leaf_at(tl_place at, tl_scope *s, const struct tl_op *op, con
 {
     if (!tl_alive(s)) return tl_scope_error(at, s);
     tl_tape *t = s->tape;
-    tl_shape_rule r = { .op = op, .attr = attr, .dtype = t->model->dtype, .out.dtype = t->model->dtype,
-                        .status = TL_E_SHAPE };
+    tl_shape_rule r = {
+        .op = op, .attr = attr, .dtype = t->model->dtype, .out.dtype = t->model->dtype, .status = TL_E_SHAPE
+    };
     const tl_place_mark m = tl_enter(at, s);
     tl_tensor y = tl_error_handle(t);
     const bool fits = op_fits(t, at, op, attr);

@@ -18,12 +18,12 @@
 
 /* Bump allocation in blocks; everything is freed at once. */
 typedef struct tl_arena {
-    struct tl_block *blocks;   /* the newest first */
-    struct tl_block *spare;    /* from before the last reset, the oldest first */
+    struct tl_block *blocks; /* the newest first */
+    struct tl_block *spare;  /* from before the last reset, the oldest first */
 } tl_arena;
 
-void *tl_arena_alloc(tl_arena *a, size_t n);   /* zeroed, aligned to 64; NULL if memory is short */
-void tl_arena_reset(tl_arena *a);              /* keeps the memory for what comes next */
+void *tl_arena_alloc(tl_arena *a, size_t n); /* zeroed, aligned to 64; NULL if memory is short */
+void tl_arena_reset(tl_arena *a);            /* keeps the memory for what comes next */
 void tl_arena_free(tl_arena *a);
 
 /* Makes room for one more element in a growing array; false if memory is short. */
@@ -31,7 +31,7 @@ bool tl_grow(void **p, uint32_t n, uint32_t *cap, size_t element);
 #define TL_GROW(p, n, cap) tl_grow((void **)&(p), (n), &(cap), sizeof *(p))
 #define TL_RELEASE(p, cap) ((p) = tl_resize((p), (size_t)(cap) * sizeof *(p), 0), (cap) = 0)
 
-char *tl_text_alloc(size_t n);                 /* to be freed with tl_free() */
+char *tl_text_alloc(size_t n); /* to be freed with tl_free() */
 
 /* A growing text. */
 typedef struct tl_text {
@@ -40,7 +40,7 @@ typedef struct tl_text {
     bool failed;
 } tl_text;
 void tl_text_add(tl_text *t, const char *format, ...) TL_PRINTF(2, 3);
-char *tl_text_take(tl_text *t);                /* for tl_free(); NULL if memory was short */
+char *tl_text_take(tl_text *t); /* for tl_free(); NULL if memory was short */
 
 /* ---- table.c ------------------------------------------------------------------------------------------------ */
 
@@ -52,12 +52,13 @@ typedef struct tl_table {
     struct tl_slot {
         uint64_t a, b, value;
         bool used;
-    } *slot;
+    } * slot;
     uint32_t n, cap;
 } tl_table;
 
-uint64_t *tl_table_find(const tl_table *t, uint64_t a, uint64_t b);            /* NULL if absent */
-uint64_t *tl_table_put(tl_table *t, uint64_t a, uint64_t b, uint64_t value);   /* finds or inserts; NULL: memory is short */
+uint64_t *tl_table_find(const tl_table *t, uint64_t a, uint64_t b); /* NULL if absent */
+uint64_t *tl_table_put(tl_table *t, uint64_t a, uint64_t b,
+                       uint64_t value); /* finds or inserts; NULL: memory is short */
 void tl_table_clear(tl_table *t);
 void tl_table_free(tl_table *t);
 
@@ -79,9 +80,9 @@ typedef struct tl_state_value {
     tl_shape shape;
     void *data;
     size_t bytes;
-    float *fresh;      /* as numbers, so that they can be copied out; rows of axis 0, 1 for a scalar */
+    float *fresh; /* as numbers, so that they can be copied out; rows of axis 0, 1 for a scalar */
     int64_t rows;
-    bool set;          /* has it ever had a value? */
+    bool set; /* has it ever had a value? */
 } tl_state_value;
 
 struct tl_model {
@@ -89,13 +90,13 @@ struct tl_model {
     uint64_t seed;
     tl_param_info *param;
     uint32_t n_param, cap_param;
-    char *values;              /* flat, 64-byte aligned inside `block` */
+    char *values; /* flat, 64-byte aligned inside `block` */
     void *block;
-    int64_t size, cap;         /* elements */
-    uint64_t version;          /* counts updates */
-    uint64_t frozen_version;   /* counts changes of what is frozen */
-    tl_state_info *state;      /* registry; slots have the same number in every session */
-    tl_state_value *state_value;   /* of those that live in the model */
+    int64_t size, cap;           /* elements */
+    uint64_t version;            /* counts updates */
+    uint64_t frozen_version;     /* counts changes of what is frozen */
+    tl_state_info *state;        /* registry; slots have the same number in every session */
+    tl_state_value *state_value; /* of those that live in the model */
     uint32_t n_state, cap_state, cap_state_value;
 };
 
@@ -103,17 +104,17 @@ size_t tl_dtype_size(tl_dtype dtype);
 const char *tl_dtype_name(tl_dtype dtype);
 double tl_read(const void *data, tl_dtype dtype, int64_t i);
 void tl_write(void *data, tl_dtype dtype, int64_t i, double v);
-bool tl_shape_valid(int rank, const int64_t *dim);       /* rank in range, sizes >= 0, product and bytes fit */
+bool tl_shape_valid(int rank, const int64_t *dim); /* rank in range, sizes >= 0, product and bytes fit */
 bool tl_shape_equal(const tl_shape *a, const tl_shape *b);
-int tl_shape_print(char *out, size_t n, const tl_shape *s);   /* "[32,64]" */
-tl_status tl_model_reserve(tl_model *m, uint32_t n_param, int64_t elements);   /* so that adding cannot fail */
-void tl_model_truncate(tl_model *m, uint32_t n_param, int64_t size);   /* takes back what was just added */
-int tl_model_add(tl_model *m, const char *name, const tl_shape *shape, bool frozen);   /* its number; -1: memory */
+int tl_shape_print(char *out, size_t n, const tl_shape *s);                  /* "[32,64]" */
+tl_status tl_model_reserve(tl_model *m, uint32_t n_param, int64_t elements); /* so that adding cannot fail */
+void tl_model_truncate(tl_model *m, uint32_t n_param, int64_t size);         /* takes back what was just added */
+int tl_model_add(tl_model *m, const char *name, const tl_shape *shape, bool frozen); /* its number; -1: memory */
 /* Writes a parameter's initial values; false if one of them is not finite. scratch: room for as many doubles. */
 bool tl_init_fill(const tl_model *m, const char *name, const tl_shape *shape, const tl_init *init, void *out,
                   double *scratch);
-int tl_model_state_slot(tl_model *m, const char *name, bool in_model);         /* found or made; -1: memory */
-tl_status tl_state_set(tl_state_value *v, const tl_shape *shape, const void *data);   /* allocates if the shape is new */
+int tl_model_state_slot(tl_model *m, const char *name, bool in_model);              /* found or made; -1: memory */
+tl_status tl_state_set(tl_state_value *v, const tl_shape *shape, const void *data); /* allocates if the shape is new */
 void tl_state_free(tl_state_value *v);
 
 /* ---- tape --------------------------------------------------------------------------------------------------- */
@@ -121,10 +122,10 @@ void tl_state_free(tl_state_value *v);
 typedef struct tl_visit {
     const struct tl_visit *parent;
     enum { TL_VISIT_ROOT, TL_VISIT_STEP, TL_VISIT_AGAIN } kind;
-    const char *path;          /* whose visit */
+    const char *path; /* whose visit */
     int64_t index;
-    uint64_t hash;             /* of the whole chain: key of random numbers */
-    uint64_t steps;            /* of the paths that step in it: what a parameter's path belongs to */
+    uint64_t hash;  /* of the whole chain: key of random numbers */
+    uint64_t steps; /* of the paths that step in it: what a parameter's path belongs to */
 } tl_visit;
 
 typedef struct tl_overlay_map {
@@ -137,7 +138,7 @@ typedef struct tl_overlay_map {
 struct tl_scope {
     tl_tape *tape;
     uint32_t generation;
-    const char *path;          /* interned */
+    const char *path; /* interned */
     const tl_visit *visit;
     const tl_overlay_map *overlay;
 };
@@ -146,11 +147,11 @@ typedef struct tl_node {
     const struct tl_op *op;
     void *attr;
     size_t attr_size;
-    uint32_t first_in, n_in;   /* operands: tape->in[first_in ...], node ids, 0 = absent */
+    uint32_t first_in, n_in; /* operands: tape->in[first_in ...], node ids, 0 = absent */
     tl_shape shape;
-    tl_place at, caller;       /* the op's line; the user's line, if that is another */
-    const tl_scope *scope;     /* where it was recorded */
-    uint32_t differentiates;   /* the node whose gradient rule recorded this; 0: none */
+    tl_place at, caller;     /* the op's line; the user's line, if that is another */
+    const tl_scope *scope;   /* where it was recorded */
+    uint32_t differentiates; /* the node whose gradient rule recorded this; 0: none */
 } tl_node;
 
 typedef struct tl_tape_param {
@@ -159,15 +160,15 @@ typedef struct tl_tape_param {
     tl_shape shape;
     tl_init init;
     bool frozen;
-    int index;                 /* in the model; -1: staged */
-    tl_place first;            /* where it was first asked for */
+    int index;      /* in the model; -1: staged */
+    tl_place first; /* where it was first asked for */
     uint64_t steps;
     const char *step_path;
-    void *value;               /* of a staged one, once tl_eval has looked */
+    void *value; /* of a staged one, once tl_eval has looked */
 } tl_tape_param;
 
-typedef struct tl_tape_mark {  /* an output, an emission, a state to be set */
-    const char *name;          /* full path */
+typedef struct tl_tape_mark { /* an output, an emission, a state to be set */
+    const char *name;         /* full path */
     const tl_visit *visit;
     uint32_t id, state;
     tl_place at;
@@ -188,9 +189,9 @@ typedef struct tl_tape_gradient {
 /* Faults that tests plant to see whether the gradient check and the suites catch them (DESIGN 4). Never set otherwise. */
 typedef enum tl_fault {
     TL_FAULT_NONE,
-    TL_FAULT_NO_ACCUMULATION,   /* a second contribution to an adjoint takes the place of the first */
-    TL_FAULT_EARLY_RELEASE,     /* an arena block is given back after its first use instead of its last */
-    TL_FAULT_STALE_RUN          /* the executor leaves the last instruction out from the second run on */
+    TL_FAULT_NO_ACCUMULATION, /* a second contribution to an adjoint takes the place of the first */
+    TL_FAULT_EARLY_RELEASE,   /* an arena block is given back after its first use instead of its last */
+    TL_FAULT_STALE_RUN        /* the executor leaves the last instruction out from the second run on */
 } tl_fault;
 extern tl_fault tl_planted_fault;
 
@@ -215,11 +216,11 @@ struct tl_tape {
     uint32_t n, cap;
     uint32_t *in;
     uint32_t n_in, cap_in;
-    void **value;              /* of nodes that tl_eval has computed */
+    void **value; /* of nodes that tl_eval has computed */
     uint32_t cap_value;
 
     tl_place_mark place;
-    uint32_t place_node;       /* while adjoints are recorded: the node they differentiate; else 0 */
+    uint32_t place_node; /* while adjoints are recorded: the node they differentiate; else 0 */
 
     tl_scope root;
     tl_visit root_visit;
@@ -244,21 +245,23 @@ struct tl_tape {
 /* tape.c */
 tl_tensor tl_handle(tl_tape *tape, uint32_t id);
 tl_tensor tl_error_handle(tl_tape *tape);
-tl_tensor tl_placed_error(tl_place at);                        /* no tape is known: carries the place */
-tl_tensor tl_without_tape(tl_place at, const tl_tensor *in, int n);   /* no operand is live: the same, or the first of that kind */
-tl_status tl_why_dead(char out[static 512], tl_tensor t);      /* why a handle is not live: "is absent (TL_NONE)" */
-const tl_node *tl_node_of(tl_tensor t);                        /* NULL for anything that is no live node */
-uint32_t tl_operand(tl_tape *tape, tl_place at, tl_tensor t, const char *what);   /* node id; 0 after recording the error */
-tl_tape *tl_tape_of(const tl_tensor *t, int n);                /* of the first handle that has a live one */
+tl_tensor tl_placed_error(tl_place at); /* no tape is known: carries the place */
+tl_tensor tl_without_tape(tl_place at, const tl_tensor *in,
+                          int n);                         /* no operand is live: the same, or the first of that kind */
+tl_status tl_why_dead(char out[static 512], tl_tensor t); /* why a handle is not live: "is absent (TL_NONE)" */
+const tl_node *tl_node_of(tl_tensor t);                   /* NULL for anything that is no live node */
+uint32_t tl_operand(tl_tape *tape, tl_place at, tl_tensor t,
+                    const char *what);          /* node id; 0 after recording the error */
+tl_tape *tl_tape_of(const tl_tensor *t, int n); /* of the first handle that has a live one */
 tl_tensor tl_tape_fail(tl_tape *tape, tl_place at, tl_status status, const char *format, ...) TL_PRINTF(4, 5);
 tl_tensor tl_no_memory(tl_tape *tape);
-const char *tl_intern(tl_tape *tape, const char *s);           /* NULL if memory is short (the tape's error) */
+const char *tl_intern(tl_tape *tape, const char *s); /* NULL if memory is short (the tape's error) */
 uint32_t tl_record(tl_tape *tape, tl_place at, const tl_scope *scope, const struct tl_op *op, const uint32_t *in,
-                   uint32_t n, const void *attr, size_t attr_size, const tl_shape *shape);   /* 0: failed */
-bool tl_alive(const tl_scope *s);                              /* a scope of a tape that has not failed */
-tl_tensor tl_scope_error(tl_place at, const tl_scope *s);      /* what a call on a dead scope returns */
+                   uint32_t n, const void *attr, size_t attr_size, const tl_shape *shape); /* 0: failed */
+bool tl_alive(const tl_scope *s);                         /* a scope of a tape that has not failed */
+tl_tensor tl_scope_error(tl_place at, const tl_scope *s); /* what a call on a dead scope returns */
 void tl_place_print(char *out, size_t n, tl_place at, tl_place caller, const char *path, const tl_visit *visit);
-tl_place tl_user_place(const tl_tape *tape, tl_place at);      /* the user's line for a call made at `at` */
+tl_place tl_user_place(const tl_tape *tape, tl_place at); /* the user's line for a call made at `at` */
 const char *tl_base_name(const char *file);
 static inline uint32_t tl_node_in(const tl_tape *t, const tl_node *n, uint32_t k) { return t->in[n->first_in + k]; }
 
@@ -268,8 +271,8 @@ const char *tl_join_path(tl_tape *tape, const char *path, const char *name);
 /* leaf.c: the operations that the engine itself makes */
 extern const struct tl_op tl_op_input, tl_op_param, tl_op_const, tl_op_state, tl_op_fresh, tl_op_tap;
 typedef struct tl_index_attr {
-    int64_t index;             /* in the tape's list */
-    uint64_t name;             /* hash of its path */
+    int64_t index; /* in the tape's list */
+    uint64_t name; /* hash of its path */
 } tl_index_attr;
 typedef struct tl_tap_attr {
     uint64_t name;
@@ -286,7 +289,7 @@ typedef struct tl_joined {
     int64_t size;
 } tl_joined;
 
-bool tl_join(tl_tape *t, tl_joined *before);      /* all or none; false: the tape has failed */
+bool tl_join(tl_tape *t, tl_joined *before); /* all or none; false: the tape has failed */
 void tl_unjoin(tl_tape *t, tl_joined before);
 
 /* ---- execute.c ---------------------------------------------------------------------------------------------- */
@@ -306,26 +309,26 @@ typedef enum tl_base { TL_BASE_ARENA, TL_BASE_VALUES, TL_BASE_GRADIENTS, TL_BASE
 
 #define TL_BASE_NONE UINT32_MAX
 
-typedef struct tl_ref {        /* where an operand lies: an address relative to a base that only a run knows */
-    uint32_t base;             /* TL_BASE_INPUTS + k: input k; TL_BASE_NONE: it is absent */
-    int64_t offset;            /* bytes; of constants also negative */
+typedef struct tl_ref { /* where an operand lies: an address relative to a base that only a run knows */
+    uint32_t base;      /* TL_BASE_INPUTS + k: input k; TL_BASE_NONE: it is absent */
+    int64_t offset;     /* bytes; of constants also negative */
 } tl_ref;
 
 typedef struct tl_instr {
     tl_kernel kernel;
     const struct tl_op *op;
     const void *attr;
-    const tl_desc *desc;       /* out, operands */
-    const tl_ref *ref;         /* out, operands */
-    int64_t work;              /* offset in the arena; -1: none */
+    const tl_desc *desc; /* out, operands */
+    const tl_ref *ref;   /* out, operands */
+    int64_t work;        /* offset in the arena; -1: none */
     uint32_t n_in;
-    uint32_t place;            /* in plan->place */
+    uint32_t place; /* in plan->place */
 } tl_instr;
 
 typedef struct tl_plan_place {
     tl_place at, caller;
     const char *path;
-    const tl_visit *visit;     /* copied into the plan */
+    const tl_visit *visit; /* copied into the plan */
 } tl_plan_place;
 
 typedef struct tl_plan_value { /* an output, or a state to be set */
@@ -339,7 +342,7 @@ typedef struct tl_plan_value { /* an output, or a state to be set */
 struct tl_plan {
     _Atomic uint32_t users;
     tl_model *model;
-    tl_arena memory;           /* everything below lives here */
+    tl_arena memory; /* everything below lives here */
     tl_instr *instr;
     uint32_t n_instr, max_in;
     tl_plan_place *place;
@@ -350,9 +353,9 @@ struct tl_plan {
     uint32_t n_input;
     tl_plan_value *output, *next, *state;
     uint32_t n_output, n_next, n_state;
-    tl_range *range;           /* of gradients */
+    tl_range *range; /* of gradients */
     uint32_t n_range;
-    uint32_t n_param;          /* of the model when this was compiled */
+    uint32_t n_param; /* of the model when this was compiled */
 };
 
 struct tl_session {
@@ -362,19 +365,18 @@ struct tl_session {
     size_t arena_bytes;
     char *gradients;
     void *gradients_block;
-    int64_t gradients_size;    /* elements */
-    const void **pointers;     /* operands of one instruction */
+    int64_t gradients_size; /* elements */
+    const void **pointers;  /* operands of one instruction */
     char **base;
     uint32_t cap_pointers, cap_base;
     tl_state_value *state;
     uint32_t n_state;
     uint64_t runs;
     bool hold;
-    tl_plan *plan;             /* the last that was run: its outputs can be read */
+    tl_plan *plan; /* the last that was run: its outputs can be read */
     bool ran, ran_once;
 };
 
-tl_state_value *tl_session_slot(tl_session *s, int slot, bool in_model);   /* NULL: no such slot yet */
-
+tl_state_value *tl_session_slot(tl_session *s, int slot, bool in_model); /* NULL: no such slot yet */
 
 #endif

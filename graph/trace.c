@@ -62,9 +62,10 @@ void tl_trace_free(tl_trace *trace)
     if (trace) tl_resize(trace, sizeof *trace + trace->n * sizeof trace->node[0], 0);
 }
 
-static const char advice[] = "A recording must depend on its inputs' shapes, the training flag and .key alone: make what "
-                             "varies an input of the model function, or put it into .key. Chance is tl_random_bernoulli() "
-                             "and tl_where()";
+static const char advice[] =
+    "A recording must depend on its inputs' shapes, the training flag and .key alone: make what "
+    "varies an input of the model function, or put it into .key. Chance is tl_random_bernoulli() "
+    "and tl_where()";
 
 static tl_status differs(const tl_trace *trace, const tl_tape *t, uint32_t i)
 {
@@ -73,7 +74,9 @@ static tl_status differs(const tl_trace *trace, const tl_tape *t, uint32_t i)
     const tl_trace_node *old = i < trace->n ? &trace->node[i] : NULL;
     const bool same_op = old && old->op == node->op;
     if (old) tl_place_print(line, sizeof line, (tl_place){ old->file, old->line }, TL_NOWHERE, NULL, NULL);
-    if (old) snprintf(then, sizeof then, "%s (%s)", same_op ? "it on other operands, or with another number or shape" : old->op->name, line);
+    if (old)
+        snprintf(then, sizeof then, "%s (%s)",
+                 same_op ? "it on other operands, or with another number or shape" : old->op->name, line);
     tl_place_print(now, sizeof now, node->at, node->caller, node->scope->path, node->scope->visit);
     return tl_report(TL_E_REPLAY, "%s: the model function records %s here, but at its first recording %s. %s", now,
                      node->op->name, then, advice);
@@ -86,10 +89,13 @@ tl_status tl_trace_compare(const tl_trace *trace, const tl_tape *t)
         if (i >= trace->n || node_hash(t, &t->node[i]) != trace->node[i].hash) return differs(trace, t, i);
     if (t->n < trace->n) {
         char where[320];
-        tl_place_print(where, sizeof where, (tl_place){ trace->node[t->n].file, trace->node[t->n].line }, TL_NOWHERE, NULL, NULL);
-        return tl_report(TL_E_REPLAY, "%s: recorded at first, but not when the model function was called again. %s", where, advice);
+        tl_place_print(where, sizeof where, (tl_place){ trace->node[t->n].file, trace->node[t->n].line }, TL_NOWHERE,
+                       NULL, NULL);
+        return tl_report(TL_E_REPLAY, "%s: recorded at first, but not when the model function was called again. %s",
+                         where, advice);
     }
     if (tape_hash(t) == trace->node[0].hash) return TL_OK;
-    return tl_report(TL_E_REPLAY, "the model function marks other outputs, emissions or states than at its first recording. %s",
+    return tl_report(TL_E_REPLAY,
+                     "the model function marks other outputs, emissions or states than at its first recording. %s",
                      advice);
 }

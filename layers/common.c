@@ -7,20 +7,17 @@
 
 tl_tensor tl__failed(tl_place at, tl_scope *s)
 {
-    return tl_error_at(at, s, TL_E_ARGUMENT, "this layer cannot be made");   /* never the first error */
+    return tl_error_at(at, s, TL_E_ARGUMENT, "this layer cannot be made"); /* never the first error */
 }
 
 tl_scope *tl__inside(tl_place at, tl_scope *s, const char *name)
 {
     tl_scope *inner = tl_in(s, name);
-    tl_enter(at, inner);   /* the layer that calls puts its caller's place back */
+    tl_enter(at, inner); /* the layer that calls puts its caller's place back */
     return inner;
 }
 
-bool tl__well(const tl_scope *s)
-{
-    return s && !tl_failed(tl_scope_tape(s));
-}
+bool tl__well(const tl_scope *s) { return s && !tl_failed(tl_scope_tape(s)); }
 
 bool tl__options(tl_place at, tl_scope *s, const char *call, void *to, size_t n, const void *from)
 {
@@ -58,7 +55,7 @@ bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, t
     }
     if (tl_rank(x) < min_rank) {
         const tl_tensor zero = tl_full(s, TL_SCALAR, 0);
-        tl_where_at(at, x, zero, zero);   /* of an error handle this says where it comes from, and is the first error */
+        tl_where_at(at, x, zero, zero); /* of an error handle this says where it comes from, and is the first error */
         tl_error_at(at, s, TL_E_SHAPE, "%s: %s has rank %d, and needs at least %d", call, what, tl_rank(x), min_rank);
     }
     return tl__well(s);
@@ -71,10 +68,7 @@ static int64_t leading(tl_tensor x)
     return n;
 }
 
-tl_tensor tl__rows(tl_tensor x)
-{
-    return tl_rank(x) == 2 ? x : tl_reshape(x, TL_DIMS(leading(x), tl_dim(x, -1)));
-}
+tl_tensor tl__rows(tl_tensor x) { return tl_rank(x) == 2 ? x : tl_reshape(x, TL_DIMS(leading(x), tl_dim(x, -1))); }
 
 tl_tensor tl__unrows(tl_tensor y, tl_tensor like)
 {

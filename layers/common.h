@@ -19,20 +19,14 @@ bool tl__well(const tl_scope *s);
 bool tl__options(tl_place at, tl_scope *s, const char *call, void *to, size_t n, const void *from);
 
 /* Checks; each is false after recording an error that begins with the call and names the option or operand. */
-bool tl__size(tl_place at, tl_scope *s, const char *call, const char *option, int64_t v);      /* 1 and up */
+bool tl__size(tl_place at, tl_scope *s, const char *call, const char *option, int64_t v); /* 1 and up */
 bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, double v);
 bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, tl_tensor x, int min_rank);
 
 /* An option's number: its default where it is 0, and 0 where it is TL_ZERO. */
-static inline double tl__number(double v, double otherwise)
-{
-    return v == 0 ? otherwise : v == TL_ZERO ? 0 : v;
-}
+static inline double tl__number(double v, double otherwise) { return v == 0 ? otherwise : v == TL_ZERO ? 0 : v; }
 
-static inline tl_init tl__init_or(tl_init given, tl_init otherwise)
-{
-    return given.fill ? given : otherwise;
-}
+static inline tl_init tl__init_or(tl_init given, tl_init otherwise) { return given.fill ? given : otherwise; }
 
 /* The recipe for one of n matrices that count as one, side by side (see tl_gate_opts). */
 tl_init tl__side_by_side(tl_init init, int n);

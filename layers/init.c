@@ -63,7 +63,7 @@ tl_init tl_glorot_uniform(void) { return (tl_init){ .fill = fill_glorot_uniform 
 
 static void fill_glorot_normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {
-    const double of_truncated = 0.87962566103423978;   /* deviation of a standard normal that is cut off at -2 and 2 */
+    const double of_truncated = 0.87962566103423978; /* deviation of a standard normal that is cut off at -2 and 2 */
     const double stddev = sqrt(2 / glorot_fan(self, shape)) / of_truncated;
     for (int64_t i = 0, n = tl_shape_size(shape); i < n; i++) {
         double z;
@@ -90,7 +90,7 @@ tl_init tl_he_uniform(void) { return (tl_init){ .fill = fill_he_uniform }; }
 /* A tall matrix q [rows, cols], rows >= cols; a wide one is looked at from its other side, where `row` is 1. */
 typedef struct tall {
     double *q;
-    int64_t rows, cols, row, col;   /* sizes and strides */
+    int64_t rows, cols, row, col; /* sizes and strides */
 } tall;
 
 /* Draws a normal vector x into column k from its diagonal down, and turns it into the v of Householder's reflection
@@ -106,7 +106,7 @@ static double draw_reflection(const tall *m, int64_t k, tl_random *random, doubl
             square += column[i * m->row] * column[i * m->row];
         }
         beta = -copysign(sqrt(first * first + square), first);
-    } while (beta == 0);   /* has probability zero */
+    } while (beta == 0); /* has probability zero */
     for (int64_t i = k + 1; i < m->rows; i++) column[i * m->row] /= first - beta;
     *tau = (beta - first) / beta;
     return beta;
@@ -183,6 +183,6 @@ tl_init tl_identity(double gain) { return (tl_init){ .fill = fill_identity, .a =
 tl_init tl__side_by_side(tl_init init, int n)
 {
     if (init.fill == fill_glorot_uniform || init.fill == fill_glorot_normal) init.b = n;
-    if (init.fill == fill_orthogonal) init.a /= sqrt(n);   /* n orthogonal U / sqrt(n): the sum of U U^T is I */
+    if (init.fill == fill_orthogonal) init.a /= sqrt(n); /* n orthogonal U / sqrt(n): the sum of U U^T is I */
     return init;
 }

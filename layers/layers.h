@@ -41,7 +41,7 @@ typedef tl_tensor (*tl_activation)(tl_tensor x);
 TL_API tl_init tl_zeros(void);
 TL_API tl_init tl_ones(void);
 TL_API tl_init tl_constant(double value);
-TL_API tl_init tl_uniform(double lo, double hi);           /* lo <= w < hi */
+TL_API tl_init tl_uniform(double lo, double hi); /* lo <= w < hi */
 TL_API tl_init tl_normal(double mean, double stddev);
 
 /* Uniform in +-sqrt(6 / (in + out)); normal of deviation sqrt(2 / (in + out)), truncated at two deviations and widened
@@ -66,22 +66,22 @@ TL_API tl_init tl_identity(double gain);
  * run time. .vocab and .units are required. */
 typedef struct tl_embedding_opts {
     size_t size;
-    int64_t vocab;             /* number of ids, required */
-    int64_t units;             /* size of a row, required */
-    const char *name;          /* default "embedding" */
-    tl_init init;              /* default: uniform in [-0.05, 0.05), as in Keras */
+    int64_t vocab;    /* number of ids, required */
+    int64_t units;    /* size of a row, required */
+    const char *name; /* default "embedding" */
+    tl_init init;     /* default: uniform in [-0.05, 0.05), as in Keras */
 } tl_embedding_opts;
 TL_API tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_embedding_opts *o);
 
 /* y = activation(x W + b) over the last axis, for any rank: [any..., D] -> [any..., units]. .units is required. */
 typedef struct tl_dense_opts {
     size_t size;
-    int64_t units;             /* required */
-    const char *name;          /* default "dense" */
-    bool no_bias;              /* there is no b */
-    tl_activation activation;  /* default: none */
-    tl_init kernel_init;       /* of W [D, units]; default tl_glorot_uniform() */
-    tl_init bias_init;         /* of b [units]; default zeros */
+    int64_t units;            /* required */
+    const char *name;         /* default "dense" */
+    bool no_bias;             /* there is no b */
+    tl_activation activation; /* default: none */
+    tl_init kernel_init;      /* of W [D, units]; default tl_glorot_uniform() */
+    tl_init bias_init;        /* of b [units]; default zeros */
 } tl_dense_opts;
 TL_API tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opts *o);
 
@@ -89,9 +89,9 @@ TL_API tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_de
  * each call and each run draws its own m. Otherwise y is x itself. Srivastava et al. 2014, with inverted scaling. */
 typedef struct tl_dropout_opts {
     size_t size;
-    double rate;               /* 0 <= rate < 1; default 0: y is x */
-    const char *name;          /* a scope for the mask's random numbers; default: s itself */
-    unsigned shared;           /* bit k set: one mask for all of axis k; 1 of [T, B, D]: the same at every time step */
+    double rate;      /* 0 <= rate < 1; default 0: y is x */
+    const char *name; /* a scope for the mask's random numbers; default: s itself */
+    unsigned shared;  /* bit k set: one mask for all of axis k; 1 of [T, B, D]: the same at every time step */
 } tl_dropout_opts;
 TL_API tl_tensor tl_dropout_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout_opts *o);
 
@@ -101,15 +101,15 @@ TL_API tl_tensor tl_dropout_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_
  * axis. The sum is one chain in this order: b, then x W, then h U. */
 typedef struct tl_gate_opts {
     size_t size;
-    int64_t units;             /* default: h's last dimension */
-    double bias;               /* b starts as this constant (default 0) */
-    bool no_bias;              /* there is no b */
-    bool recurrent_bias;       /* a second bias name/br [units], as in PyTorch and Keras' GRU; b + br come first */
-    int gates;                 /* default 1; n: one of n gates whose matrices stand side by side in one, as in Keras:
+    int64_t units;          /* default: h's last dimension */
+    double bias;            /* b starts as this constant (default 0) */
+    bool no_bias;           /* there is no b */
+    bool recurrent_bias;    /* a second bias name/br [units], as in PyTorch and Keras' GRU; b + br come first */
+    int gates;              /* default 1; n: one of n gates whose matrices stand side by side in one, as in Keras:
                                   Glorot counts the columns of all, and all U together are orthogonal, sum U U^T = I */
-    tl_init kernel_init;       /* of W; default tl_glorot_uniform() */
-    tl_init recurrent_init;    /* of U; default tl_orthogonal(1) */
-    tl_init bias_init;         /* of b (in place of .bias) and br; default zeros */
+    tl_init kernel_init;    /* of W; default tl_glorot_uniform() */
+    tl_init recurrent_init; /* of U; default tl_orthogonal(1) */
+    tl_init bias_init;      /* of b (in place of .bias) and br; default zeros */
 } tl_gate_opts;
 TL_API tl_tensor tl_gate_opt(tl_place at, tl_scope *s, const char *name, tl_tensor x, tl_tensor h,
                              const tl_gate_opts *o);
@@ -139,11 +139,11 @@ TL_API tl_tensor tl_gate_opt(tl_place at, tl_scope *s, const char *name, tl_tens
  * where a start that calls tl_start() for the inner cell takes NULL's place if the inner cell has its own. */
 typedef struct tl_cell {
     tl_tensor (*step)(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx);
-    int states;                /* how many; 0 means 1 */
+    int states; /* how many; 0 means 1 */
     /* Records the initial states, and so gives their shapes and values and whether they are learned: s is the layer's
      * scope, x the first step's input. NULL: zeros [B, units]. */
     void (*start)(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state, const void *ctx);
-    const void *ctx;           /* handed to both */
+    const void *ctx; /* handed to both */
 } tl_cell;
 
 /* One step of a cell in scope s: state[0 .. states-1] are replaced, the output is returned. Nothing is run once the
@@ -159,9 +159,9 @@ TL_API void tl_start(tl_scope *s, tl_cell cell, tl_tensor x, int64_t units, tl_t
 /* Elman 1990:  h' = tanh(x W + h U + b).  Parameters W, U, b (and br). One state. */
 typedef struct tl_simple_rnn_cell_opts {
     size_t size;
-    tl_activation activation;  /* default tl_tanh */
+    tl_activation activation; /* default tl_tanh */
     bool no_bias;
-    bool recurrent_bias;       /* see tl_gate_opts */
+    bool recurrent_bias; /* see tl_gate_opts */
     tl_init kernel_init, recurrent_init, bias_init;
 } tl_simple_rnn_cell_opts;
 TL_API tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_rnn_cell_opts *o);
@@ -172,11 +172,11 @@ TL_API tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_
  * Gates "i", "f", "c", "o" (.gates = 4); states h, c; the output is h'. */
 typedef struct tl_lstm_cell_opts {
     size_t size;
-    tl_activation activation;            /* default tl_tanh */
-    tl_activation recurrent_activation;  /* σ; default tl_sigmoid */
-    double bias_forget;                  /* bf starts as this (default 1, Jozefowicz 2015); TL_ZERO: as the others */
+    tl_activation activation;           /* default tl_tanh */
+    tl_activation recurrent_activation; /* σ; default tl_sigmoid */
+    double bias_forget;                 /* bf starts as this (default 1, Jozefowicz 2015); TL_ZERO: as the others */
     bool no_bias;
-    bool recurrent_bias;                 /* see tl_gate_opts */
+    bool recurrent_bias; /* see tl_gate_opts */
     tl_init kernel_init, recurrent_init, bias_init;
 } tl_lstm_cell_opts;
 TL_API tl_cell tl_lstm_cell_opt(tl_place at, tl_scope *s, const tl_lstm_cell_opts *o);
@@ -188,9 +188,9 @@ TL_API tl_cell tl_lstm_cell_opt(tl_place at, tl_scope *s, const tl_lstm_cell_opt
  * Gates "z", "r", "h" (.gates = 3); one state. */
 typedef struct tl_gru_cell_opts {
     size_t size;
-    tl_activation activation;            /* default tl_tanh */
-    tl_activation recurrent_activation;  /* σ; default tl_sigmoid */
-    bool reset_before;                   /* Keras: reset_after=False; ONNX: linear_before_reset=0 */
+    tl_activation activation;           /* default tl_tanh */
+    tl_activation recurrent_activation; /* σ; default tl_sigmoid */
+    bool reset_before;                  /* Keras: reset_after=False; ONNX: linear_before_reset=0 */
     bool no_bias;
     tl_init kernel_init, recurrent_init, bias_init;
 } tl_gru_cell_opts;
@@ -213,16 +213,16 @@ TL_API tl_cell tl_mgu_cell(void);
  * axes. */
 typedef struct tl_rnn_opts {
     size_t size;
-    int64_t units;             /* of the zero states of a cell without .start (default: as the first given .initial) */
-    const char *name;          /* default "rnn" */
-    bool return_sequences;     /* all outputs, in the order they are made */
-    bool go_backwards;         /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made */
-    bool stateful;             /* states go on from run to run (tl_state "state0", "state1", ... of the layer's scope),
+    int64_t units;            /* of the zero states of a cell without .start (default: as the first given .initial) */
+    const char *name;         /* default "rnn" */
+    bool return_sequences;    /* all outputs, in the order they are made */
+    bool go_backwards;        /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made */
+    bool stateful;            /* states go on from run to run (tl_state "state0", "state1", ... of the layer's scope),
                                   without gradient; .initial or start gives those of new and reset rows */
-    const tl_tensor *initial;  /* initial states, one for each of the cell's; TL_NONE among them: the cell's own */
-    tl_tensor *final;          /* receives the states after the last step, one for each of the cell's */
-    tl_tensor *each;           /* receives every step's output in the order they are made: tl_dim(x, 0) of them */
-    tl_tensor reset;           /* [T, B], any dtype: where not zero, the row starts afresh before step t */
+    const tl_tensor *initial; /* initial states, one for each of the cell's; TL_NONE among them: the cell's own */
+    tl_tensor *final;         /* receives the states after the last step, one for each of the cell's */
+    tl_tensor *each;          /* receives every step's output in the order they are made: tl_dim(x, 0) of them */
+    tl_tensor reset;          /* [T, B], any dtype: where not zero, the row starts afresh before step t */
 } tl_rnn_opts;
 TL_API tl_tensor tl_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *o);
 
@@ -248,40 +248,38 @@ TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 /* ---- calls with options in place ---------------------------------------------------------------------------- */
 
 #ifndef __cplusplus
-# define tl_embedding(s, ...) TL_EMBEDDING_(s, __VA_ARGS__, .size = sizeof(tl_embedding_opts))
-# define TL_EMBEDDING_(s, ids, ...) tl_embedding_opt(TL_HERE, (s), (ids), &(tl_embedding_opts){ __VA_ARGS__ })
+#define tl_embedding(s, ...) TL_EMBEDDING_(s, __VA_ARGS__, .size = sizeof(tl_embedding_opts))
+#define TL_EMBEDDING_(s, ids, ...) tl_embedding_opt(TL_HERE, (s), (ids), &(tl_embedding_opts){ __VA_ARGS__ })
 
-# define tl_dense(s, ...) TL_DENSE_(s, __VA_ARGS__, .size = sizeof(tl_dense_opts))
-# define TL_DENSE_(s, x, ...) tl_dense_opt(TL_HERE, (s), (x), &(tl_dense_opts){ __VA_ARGS__ })
+#define tl_dense(s, ...) TL_DENSE_(s, __VA_ARGS__, .size = sizeof(tl_dense_opts))
+#define TL_DENSE_(s, x, ...) tl_dense_opt(TL_HERE, (s), (x), &(tl_dense_opts){ __VA_ARGS__ })
 
-# define tl_dropout(s, ...) TL_DROPOUT_(s, __VA_ARGS__, .size = sizeof(tl_dropout_opts))
-# define TL_DROPOUT_(s, x, ...) tl_dropout_opt(TL_HERE, (s), (x), &(tl_dropout_opts){ __VA_ARGS__ })
+#define tl_dropout(s, ...) TL_DROPOUT_(s, __VA_ARGS__, .size = sizeof(tl_dropout_opts))
+#define TL_DROPOUT_(s, x, ...) tl_dropout_opt(TL_HERE, (s), (x), &(tl_dropout_opts){ __VA_ARGS__ })
 
-# define tl_gate(s, name, x, ...) TL_GATE_(s, name, x, __VA_ARGS__, .size = sizeof(tl_gate_opts))
-# define TL_GATE_(s, name, x, h, ...)                                                                                 \
-    tl_gate_opt(TL_HERE, (s), (name), (x), (h), &(tl_gate_opts){ __VA_ARGS__ })
+#define tl_gate(s, name, x, ...) TL_GATE_(s, name, x, __VA_ARGS__, .size = sizeof(tl_gate_opts))
+#define TL_GATE_(s, name, x, h, ...) tl_gate_opt(TL_HERE, (s), (name), (x), (h), &(tl_gate_opts){ __VA_ARGS__ })
 
-# define tl_simple_rnn_cell(...) TL_SIMPLE_RNN_CELL_(__VA_ARGS__, .size = sizeof(tl_simple_rnn_cell_opts))
-# define TL_SIMPLE_RNN_CELL_(s, ...)                                                                                  \
-    tl_simple_rnn_cell_opt(TL_HERE, (s), &(tl_simple_rnn_cell_opts){ __VA_ARGS__ })
+#define tl_simple_rnn_cell(...) TL_SIMPLE_RNN_CELL_(__VA_ARGS__, .size = sizeof(tl_simple_rnn_cell_opts))
+#define TL_SIMPLE_RNN_CELL_(s, ...) tl_simple_rnn_cell_opt(TL_HERE, (s), &(tl_simple_rnn_cell_opts){ __VA_ARGS__ })
 
-# define tl_lstm_cell(...) TL_LSTM_CELL_(__VA_ARGS__, .size = sizeof(tl_lstm_cell_opts))
-# define TL_LSTM_CELL_(s, ...) tl_lstm_cell_opt(TL_HERE, (s), &(tl_lstm_cell_opts){ __VA_ARGS__ })
+#define tl_lstm_cell(...) TL_LSTM_CELL_(__VA_ARGS__, .size = sizeof(tl_lstm_cell_opts))
+#define TL_LSTM_CELL_(s, ...) tl_lstm_cell_opt(TL_HERE, (s), &(tl_lstm_cell_opts){ __VA_ARGS__ })
 
-# define tl_gru_cell(...) TL_GRU_CELL_(__VA_ARGS__, .size = sizeof(tl_gru_cell_opts))
-# define TL_GRU_CELL_(s, ...) tl_gru_cell_opt(TL_HERE, (s), &(tl_gru_cell_opts){ __VA_ARGS__ })
+#define tl_gru_cell(...) TL_GRU_CELL_(__VA_ARGS__, .size = sizeof(tl_gru_cell_opts))
+#define TL_GRU_CELL_(s, ...) tl_gru_cell_opt(TL_HERE, (s), &(tl_gru_cell_opts){ __VA_ARGS__ })
 
-# define tl_rnn(s, x, ...) TL_RNN_(s, x, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
-# define TL_RNN_(s, x, cell, ...) tl_rnn_opt(TL_HERE, (s), (x), (cell), &(tl_rnn_opts){ __VA_ARGS__ })
+#define tl_rnn(s, x, ...) TL_RNN_(s, x, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+#define TL_RNN_(s, x, cell, ...) tl_rnn_opt(TL_HERE, (s), (x), (cell), &(tl_rnn_opts){ __VA_ARGS__ })
 
-# define tl_simple_rnn(s, ...) TL_SIMPLE_RNN_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
-# define TL_SIMPLE_RNN_(s, x, ...) tl_simple_rnn_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+#define tl_simple_rnn(s, ...) TL_SIMPLE_RNN_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+#define TL_SIMPLE_RNN_(s, x, ...) tl_simple_rnn_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
 
-# define tl_lstm(s, ...) TL_LSTM_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
-# define TL_LSTM_(s, x, ...) tl_lstm_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+#define tl_lstm(s, ...) TL_LSTM_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+#define TL_LSTM_(s, x, ...) tl_lstm_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
 
-# define tl_gru(s, ...) TL_GRU_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
-# define TL_GRU_(s, x, ...) tl_gru_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+#define tl_gru(s, ...) TL_GRU_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
+#define TL_GRU_(s, x, ...) tl_gru_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
 #endif
 
 #ifdef __cplusplus

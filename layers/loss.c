@@ -7,10 +7,7 @@ tl_tensor tl_cross_entropy_at(tl_place at, tl_tensor logits, tl_tensor ids)
     return tl_neg_at(at, tl_mean_at(at, tl_pick_at(at, tl_log_softmax_at(at, logits), ids), TL_ALL));
 }
 
-tl_tensor(tl_cross_entropy)(tl_tensor logits, tl_tensor ids)
-{
-    return tl_cross_entropy_at(TL_NOWHERE, logits, ids);
-}
+tl_tensor(tl_cross_entropy)(tl_tensor logits, tl_tensor ids) { return tl_cross_entropy_at(TL_NOWHERE, logits, ids); }
 
 static bool same_shape(tl_tensor a, tl_tensor b)
 {
@@ -22,15 +19,12 @@ static bool same_shape(tl_tensor a, tl_tensor b)
 tl_tensor tl_mse_at(tl_place at, tl_tensor y, tl_tensor target)
 {
     if (tl_absent(target)) return TL_NONE;
-    if (!same_shape(y, target)) {   /* then one of them has a rank, so it is a real tensor, and its tape can be asked */
-        if (!tl_rank(y) || !tl_rank(target)) tl_sub_at(at, y, target);   /* an error handle's own error comes first */
+    if (!same_shape(y, target)) { /* then one of them has a rank, so it is a real tensor, and its tape can be asked */
+        if (!tl_rank(y) || !tl_rank(target)) tl_sub_at(at, y, target); /* an error handle's own error comes first */
         return tl_error_at(at, tl_root(tl_rank(y) ? y.tape : target.tape), TL_E_SHAPE, "mse: y %s and target %s differ",
                            tl__print_shape(y).s, tl__print_shape(target).s);
     }
     return tl_mean_at(at, tl_square_at(at, tl_sub_at(at, y, target)), TL_ALL);
 }
 
-tl_tensor(tl_mse)(tl_tensor y, tl_tensor target)
-{
-    return tl_mse_at(TL_NOWHERE, y, target);
-}
+tl_tensor(tl_mse)(tl_tensor y, tl_tensor target) { return tl_mse_at(TL_NOWHERE, y, target); }

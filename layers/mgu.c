@@ -9,7 +9,4 @@ static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
     return *h = tl_lerp(*h, c, f);
 }
 
-tl_cell tl_mgu_cell(void)
-{
-    return (tl_cell){ .step = step };
-}
+tl_cell tl_mgu_cell(void) { return (tl_cell){ .step = step }; }

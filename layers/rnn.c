@@ -6,10 +6,7 @@
 
 /* ---- one step --------------------------------------------------------------------------------------------------- */
 
-static int states_of(tl_cell cell)
-{
-    return cell.states > 0 ? cell.states : 1;
-}
+static int states_of(tl_cell cell) { return cell.states > 0 ? cell.states : 1; }
 
 static tl_tensor fail_states(tl_tensor error, tl_cell cell, tl_tensor *state)
 {
@@ -75,7 +72,7 @@ typedef struct unrolling {
     tl_tensor x;
     tl_cell cell;
     const tl_rnn_opts *o;
-    int n;               /* states */
+    int n; /* states */
     int64_t T, B;
     tl_tensor *state, *first, *y;
 } unrolling;
@@ -172,8 +169,9 @@ static tl_tensor unroll(unrolling *u)
 
 static tl_tensor rnn(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *o)
 {
-    unrolling u = { .at = at, .s = s, .x = x, .cell = cell, .o = o, .n = states_of(cell), .T = tl_dim(x, 0),
-                    .B = tl_dim(x, 1) };
+    unrolling u = {
+        .at = at, .s = s, .x = x, .cell = cell, .o = o, .n = states_of(cell), .T = tl_dim(x, 0), .B = tl_dim(x, 1)
+    };
     const tl_tensor y = unroll(&u);
     const bool well = u.y && tl__well(s);
     for (int k = 0; o->final && k < u.n; k++) o->final[k] = well ? u.state[k] : y;
@@ -185,7 +183,7 @@ static tl_tensor named(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, cons
 {
     tl_rnn_opts o;
     const tl_place_mark m = tl_enter(at, s);
-    const bool taken = tl__options(at, s, "rnn", &o, sizeof o, given);   /* if not, error handles are still written */
+    const bool taken = tl__options(at, s, "rnn", &o, sizeof o, given); /* if not, error handles are still written */
     const tl_tensor y = rnn(at, taken ? tl__inside(at, s, o.name ? o.name : name) : s, x, cell, &o);
     tl_leave(s, m);
     return y;

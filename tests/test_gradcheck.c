@@ -11,15 +11,15 @@ enum { T = 4, B = 3, D = 5, H = 4 };
 
 /* ---- operations whose f32 and f64 kernels are right and whose gradients need not be ---------------------------------- */
 
-#define PLAIN(name, real, ...)                                                                                        \
-    static tl_status name(const tl_run_args *r)                                                                       \
-    {                                                                                                                 \
-        const real *x = r->in[0];                                                                                     \
-        real *y = r->out;                                                                                             \
-        int64_t n = 1;                                                                                                \
-        for (int a = 0; a < r->out_desc->rank; a++) n *= r->out_desc->dim[a];                                         \
-        for (int64_t i = 0; i < n; i++) y[i] = (real)(__VA_ARGS__);                                                   \
-        return TL_OK;                                                                                                 \
+#define PLAIN(name, real, ...)                                                                                         \
+    static tl_status name(const tl_run_args *r)                                                                        \
+    {                                                                                                                  \
+        const real *x = r->in[0];                                                                                      \
+        real *y = r->out;                                                                                              \
+        int64_t n = 1;                                                                                                 \
+        for (int a = 0; a < r->out_desc->rank; a++) n *= r->out_desc->dim[a];                                          \
+        for (int64_t i = 0; i < n; i++) y[i] = (real)(__VA_ARGS__);                                                    \
+        return TL_OK;                                                                                                  \
     }
 PLAIN(cube_f32, float, x[i] * x[i] * x[i])
 PLAIN(cube_f64, double, x[i] * x[i] * x[i])
@@ -48,11 +48,13 @@ static tl_tensor cube_one_element(const tl_vjp *v, int i)
     return tl_mul(g, tl_reshape(tl_const(tl_root(g.tape), TL_DIMS(B * H), keep), TL_DIMS(B, H)));
 }
 
-#define CUBE(rule)                                                                                                    \
-    { .size = sizeof(struct tl_op), .name = "cube", .min_in = 1, .max_in = 1, .shape = tl_shape_same,                 \
-      .f32 = cube_f32, .f64 = cube_f64, .vjp = rule }
-static const struct tl_op cubes[] = { CUBE(cube_right),  CUBE(cube_flipped), CUBE(cube_scaled),      CUBE(cube_dropped),
-                                      CUBE(cube_lost),   CUBE(cube_nan),     CUBE(cube_one_element) };
+#define CUBE(rule)                                                                                                     \
+    {                                                                                                                  \
+        .size = sizeof(struct tl_op), .name = "cube", .min_in = 1, .max_in = 1, .shape = tl_shape_same,                \
+        .f32 = cube_f32, .f64 = cube_f64, .vjp = rule                                                                  \
+    }
+static const struct tl_op cubes[] = { CUBE(cube_right), CUBE(cube_flipped), CUBE(cube_scaled),     CUBE(cube_dropped),
+                                      CUBE(cube_lost),  CUBE(cube_nan),     CUBE(cube_one_element) };
 
 /* Row t of a sequence [T, B, D]; a wrong vjp gives the gradient to the step before. */
 typedef struct take_attr {
@@ -79,16 +81,18 @@ static tl_tensor take_rule(const tl_vjp *v, int64_t shift)
 }
 static tl_tensor take_right(const tl_vjp *v, int i) { return (void)i, take_rule(v, 0); }
 static tl_tensor take_off_by_one(const tl_vjp *v, int i) { return (void)i, take_rule(v, T - 1); }
-#define TAKE(rule)                                                                                                    \
-    { .size = sizeof(struct tl_op), .name = "take", .min_in = 1, .max_in = 1, .shape = take_shape, .f32 = take_f32,   \
-      .f64 = take_f64, .vjp = rule, .attr_size = sizeof(take_attr) }
+#define TAKE(rule)                                                                                                     \
+    {                                                                                                                  \
+        .size = sizeof(struct tl_op), .name = "take", .min_in = 1, .max_in = 1, .shape = take_shape, .f32 = take_f32,  \
+        .f64 = take_f64, .vjp = rule, .attr_size = sizeof(take_attr)                                                   \
+    }
 static const struct tl_op takes[] = { TAKE(take_right), TAKE(take_off_by_one) };
 
 /* ---- a recurrent model that uses them ---------------------------------------------------------------------------- */
 
 typedef struct setting {
     const struct tl_op *cube, *take;
-    int64_t faulty_step;     /* cube is used in this step only, the right one in the others; -1: in all */
+    int64_t faulty_step; /* cube is used in this step only, the right one in the others; -1: in all */
 } setting;
 
 static void normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
@@ -105,7 +109,8 @@ static tl_tensor model_fn(tl_scope *s, const tl_tensor *in, void *user)
     tl_scope *rnn = tl_in(s, "rnn");
     for (int64_t t = 0; t < T; t++) {
         tl_scope *st = tl_step(rnn, t);
-        tl_tensor W = tl_param(st, "W", TL_DIMS(D, H), .init = small), U = tl_param(st, "U", TL_DIMS(H, H), .init = small);
+        tl_tensor W = tl_param(st, "W", TL_DIMS(D, H), .init = small),
+                  U = tl_param(st, "U", TL_DIMS(H, H), .init = small);
         tl_tensor xt = tl_apply(set->take, &x, 1, &(take_attr){ t });
         tl_tensor z = tl_add(tl_matmul(xt, W), tl_matmul(h, U));
         const bool faulty = set->faulty_step < 0 || set->faulty_step == t;
@@ -143,7 +148,8 @@ Test(gradcheck, passes_a_right_gradient_in_every_mode)
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         const tl_gradcheck_result r = check(right, &modes[i], 7);
         cr_assert(r.passed, "mode %zu: %s", i, tl_message());
-        cr_assert(r.probes > 0 && r.kinks == 0 && r.worst < 1e-6, "mode %zu: %d probes, worst %g", i, r.probes, r.worst);
+        cr_assert(r.probes > 0 && r.kinks == 0 && r.worst < 1e-6, "mode %zu: %d probes, worst %g", i, r.probes,
+                  r.worst);
     }
 }
 
@@ -190,8 +196,8 @@ Test(gradcheck, names_parameter_element_and_step)
 {
     const tl_gradcheck_result r = check((setting){ &cubes[1], &takes[0], 2 }, &(tl_gradcheck_opts){ 0 }, 5);
     cr_assert(!r.passed);
-    cr_assert(!strncmp(r.parameter, "rnn/", 4) && r.step >= 0 && r.step < 2 && r.element >= 0, "%s step %lld element %lld",
-              r.parameter, (long long)r.step, (long long)r.element);
+    cr_assert(!strncmp(r.parameter, "rnn/", 4) && r.step >= 0 && r.step < 2 && r.element >= 0,
+              "%s step %lld element %lld", r.parameter, (long long)r.step, (long long)r.element);
     cr_assert(strstr(tl_message(), r.parameter) && strstr(tl_message(), "at step"), "%s", tl_message());
 }
 
@@ -214,7 +220,7 @@ Test(gradcheck, catches_a_stale_buffer) { catches_engine_fault(TL_FAULT_STALE_RU
 static tl_tensor kinked(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)in, (void)user;
-    return tl_sum(tl_relu(tl_param(s, "w", TL_DIMS(3))), TL_ALL);   /* zeros: the very kink */
+    return tl_sum(tl_relu(tl_param(s, "w", TL_DIMS(3))), TL_ALL); /* zeros: the very kink */
 }
 
 Test(gradcheck, counts_a_kink_and_does_not_blame_it)
@@ -230,8 +236,9 @@ static tl_tensor near_kink(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)in, (void)user;
     const double shift[3] = { 1e-6, -1e-6, 2e-5 };
-    return tl_sum(tl_square(tl_add_scalar(tl_relu(tl_add(tl_param(s, "w", TL_DIMS(3)), tl_const(s, TL_DIMS(3), shift))), 1)),
-                  TL_ALL);
+    return tl_sum(
+        tl_square(tl_add_scalar(tl_relu(tl_add(tl_param(s, "w", TL_DIMS(3)), tl_const(s, TL_DIMS(3), shift))), 1)),
+        TL_ALL);
 }
 
 /* A kink within the step of the difference, but not at the point: a smaller step finds the gradient right. */

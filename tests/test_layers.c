@@ -68,7 +68,7 @@ typedef struct running {
     tl_model *model;
     tl_plan *plan;
     tl_session *session;
-    tl_status status;      /* of the recording */
+    tl_status status; /* of the recording */
 } running;
 
 static running start_running(tl_model *model, tl_model_fn fn, const tl_array *in, int n, void *user, int flags)
@@ -178,7 +178,7 @@ typedef struct recording {
     tl_model *model;
     tl_tape *tape;
     tl_scope *s;
-    tl_tensor x, ids;       /* f32 [3, 2, 4], i32 [3, 2] */
+    tl_tensor x, ids; /* f32 [3, 2, 4], i32 [3, 2] */
 } recording;
 
 static recording start_recording(bool training)
@@ -212,10 +212,7 @@ static void fails(recording r, tl_status status, const char *word, const char *w
         fails(r, status, word, "test_layers.c:");                                                                      \
     } while (0)
 
-static bool is_error(tl_tensor t)
-{
-    return !tl_absent(t) && tl_rank(t) == 0 && tl_dim(t, 0) == 1;
-}
+static bool is_error(tl_tensor t) { return !tl_absent(t) && tl_rank(t) == 0 && tl_dim(t, 0) == 1; }
 
 /* ---- initial values --------------------------------------------------------------------------------------------- */
 
@@ -250,7 +247,7 @@ Test(init, orthogonal_is_orthonormal_along_the_shorter_side)
     for (int k = 0; k < COUNT(shape); k++)
         for (int gain = 1; gain <= 3; gain += 2)
             orthonormal(filled(tl_orthogonal(gain), 11, 2, shape[k]), shape[k][0], shape[k][1], gain);
-    orthonormal(filled(tl_orthogonal(1), 5, TL_DIMS(2, 3, 4)), 6, 4, 1);   /* the first two count the rows */
+    orthonormal(filled(tl_orthogonal(1), 5, TL_DIMS(2, 3, 4)), 6, 4, 1); /* the first two count the rows */
     orthonormal(filled(tl_orthogonal(1), 5, TL_DIMS(7)), 1, 7, 1);
     cr_assert(fabs(filled(tl_orthogonal(2), 5, TL_SCALAR)[0]) == 2);
 }
@@ -266,7 +263,7 @@ Test(init, orthogonal_prefers_no_sign)
         det += (q[0] * q[3] - q[1] * q[2]) / 2000;
     }
     cr_assert(fabs(first) < 0.08, "mean of q00 %g", first);
-    cr_assert(fabs(det) < 0.12, "mean of det %g", det);   /* +1 or -1: deviation 0.022 */
+    cr_assert(fabs(det) < 0.12, "mean of det %g", det); /* +1 or -1: deviation 0.022 */
 }
 
 /* Draws and compares mean, deviation and range; 100,000 draws: the mean is off by sd / 316 (here 5 of those are
@@ -293,13 +290,13 @@ static void distribution(tl_init init, int rank, const int64_t *dim, double mean
 Test(init, distributions)
 {
     const double g = sqrt(6.0 / (250 + 400)), h = sqrt(6.0 / 250), n = sqrt(2.0 / (250 + 400));
-    const double cut = 2 * n / 0.87962566103423978;   /* Keras: deviation n / 0.8796, truncated at twice that */
+    const double cut = 2 * n / 0.87962566103423978; /* Keras: deviation n / 0.8796, truncated at twice that */
     distribution(tl_uniform(-1, 3), TL_DIMS(250, 400), 1, 4 / sqrt(12), -1, 3);
     distribution(tl_glorot_uniform(), TL_DIMS(250, 400), 0, g / sqrt(3), -g, g);
     distribution(tl_glorot_normal(), TL_DIMS(250, 400), 0, n, -cut, cut);
     distribution(tl_he_uniform(), TL_DIMS(250, 400), 0, h / sqrt(3), -h, h);
     const double g3 = sqrt(6.0 / (5 * 200 + 5 * 100)), h1 = sqrt(6.0 / 100000);
-    distribution(tl_glorot_uniform(), TL_DIMS(5, 200, 100), 0, g3 / sqrt(3), -g3, g3);   /* a kernel of 5 taps */
+    distribution(tl_glorot_uniform(), TL_DIMS(5, 200, 100), 0, g3 / sqrt(3), -g3, g3); /* a kernel of 5 taps */
     distribution(tl_he_uniform(), TL_DIMS(100000), 0, h1 / sqrt(3), -h1, h1);
 }
 
@@ -309,7 +306,7 @@ Test(init, normal_has_its_mean_and_deviation_and_no_bounds)
     double m = 0, v = 0, beyond = 0;
     for (int i = 0; i < 100000; i++) m += w[i] / 100000;
     for (int i = 0; i < 100000; i++) v += (w[i] - m) * (w[i] - m) / 100000;
-    for (int i = 0; i < 100000; i++) beyond += fabs(w[i] - 3) > 1.5;   /* 3 deviations: 270 expected, deviation 16 */
+    for (int i = 0; i < 100000; i++) beyond += fabs(w[i] - 3) > 1.5; /* 3 deviations: 270 expected, deviation 16 */
     cr_assert(fabs(m - 3) < 5 * 0.5 / 316 && fabs(sqrt(v) / 0.5 - 1) < 0.02, "mean %g, deviation %g", m, sqrt(v));
     cr_assert(fabs(beyond - 270) < 80, "%g beyond three deviations", beyond);
 }
@@ -347,17 +344,21 @@ static tl_model *all_layers_model(void)
 Test(defaults, parameters_have_their_names_and_shapes)
 {
     tl_model *model = all_layers_model();
-    static const struct { const char *name; int rank; int64_t dim[2]; } expected[] = {
-        { "embedding/W", 2, { 50, 6 } }, { "lstm/i/W", 2, { 6, 5 } }, { "lstm/f/U", 2, { 5, 5 } },
-        { "lstm/c/b", 1, { 5 } }, { "lstm/o/W", 2, { 6, 5 } }, { "gru/z/W", 2, { 5, 7 } },
-        { "gru/r/br", 1, { 7 } }, { "gru/h/U", 2, { 7, 7 } },
-        { "gru/h/br", 1, { 7 } }, { "simple_rnn/W", 2, { 7, 4 } }, { "simple_rnn/U", 2, { 4, 4 } },
-        { "simple_rnn/b", 1, { 4 } }, { "dense/W", 2, { 4, 3 } }, { "dense/b", 1, { 3 } } };
+    static const struct {
+        const char *name;
+        int rank;
+        int64_t dim[2];
+    } expected[] = { { "embedding/W", 2, { 50, 6 } }, { "lstm/i/W", 2, { 6, 5 } },     { "lstm/f/U", 2, { 5, 5 } },
+                     { "lstm/c/b", 1, { 5 } },        { "lstm/o/W", 2, { 6, 5 } },     { "gru/z/W", 2, { 5, 7 } },
+                     { "gru/r/br", 1, { 7 } },        { "gru/h/U", 2, { 7, 7 } },      { "gru/h/br", 1, { 7 } },
+                     { "simple_rnn/W", 2, { 7, 4 } }, { "simple_rnn/U", 2, { 4, 4 } }, { "simple_rnn/b", 1, { 4 } },
+                     { "dense/W", 2, { 4, 3 } },      { "dense/b", 1, { 3 } } };
     for (int k = 0; k < COUNT(expected); k++) {
         const tl_param_info *p = tl_model_param(model, tl_model_find(model, expected[k].name));
         cr_assert(p, "no %s", expected[k].name);
         cr_assert(p->shape.rank == expected[k].rank && p->shape.dim[0] == expected[k].dim[0] &&
-                  (p->shape.rank < 2 || p->shape.dim[1] == expected[k].dim[1]), "%s", expected[k].name);
+                      (p->shape.rank < 2 || p->shape.dim[1] == expected[k].dim[1]),
+                  "%s", expected[k].name);
     }
     cr_assert(tl_model_count(model) == 1 + 4 * 3 + 3 * 4 + 3 + 2, "%d parameters", tl_model_count(model));
     /* Keras' counts: V D, 4 (D + H + 1) H, 3 (D + H + 2) H, (D + H + 1) H, (D + 1) H */
@@ -410,8 +411,8 @@ Test(defaults, recurrent_kernels_are_orthogonal_over_all_gates_together)
 Test(defaults, biases_are_zero_but_the_forget_gate_s)
 {
     tl_model *model = all_layers_model();
-    static const char *const zero[] = { "lstm/i/b", "lstm/c/b", "lstm/o/b", "gru/z/b", "gru/z/br", "gru/r/br",
-                                        "gru/h/b", "gru/h/br", "simple_rnn/b", "dense/b" };
+    static const char *const zero[] = { "lstm/i/b", "lstm/c/b", "lstm/o/b", "gru/z/b",      "gru/z/br",
+                                        "gru/r/br", "gru/h/b",  "gru/h/br", "simple_rnn/b", "dense/b" };
     for (int k = 0; k < COUNT(zero); k++)
         for (int i = 0; i < 3; i++) cr_assert(param(model, zero[k])[i] == 0, "%s", zero[k]);
     for (int i = 0; i < 5; i++) cr_assert(param(model, "lstm/f/b")[i] == 1);
@@ -466,7 +467,7 @@ static void dense_values(int rank, const int64_t *dim, bool no_bias)
     for (int64_t i = 0; i < r.n; i++) {
         double y = b ? b[i % 3] : 0;
         for (int64_t k = 0; k < D; k++) y += xv[i / 3 * D + k] * W[k * 3 + i % 3];
-        close_to(&r.y[i], &y, 1, 1e-14, 1e-14, "y");   /* rounding of a sum of 5 products */
+        close_to(&r.y[i], &y, 1, 1e-14, 1e-14, "y"); /* rounding of a sum of 5 products */
     }
 }
 
@@ -600,7 +601,7 @@ Test(dropout, drops_its_share_and_scales_the_rest)
     for (int i = 0; i < 10000; i++) {
         dropped += r.y[i] == 0;
         const double kept = ((double *)x.data)[i] * (1 / 0.7);
-        cr_assert(r.y[i] == 0 || fabs(r.y[i] - kept) <= 4e-16 * fabs(kept), "%d: %.17g", i, r.y[i]);   /* 2 roundings */
+        cr_assert(r.y[i] == 0 || fabs(r.y[i] - kept) <= 4e-16 * fabs(kept), "%d: %.17g", i, r.y[i]); /* 2 roundings */
     }
     cr_assert(fabs(dropped / 10000 - 0.3) < 0.023, "%g dropped", dropped);
 }
@@ -757,7 +758,7 @@ Test(gate, refuses_what_makes_no_sense)
     FAILS(TL_E_ARGUMENT, ".bias = nan", tl_gate(r.s, "g", r.x, r.x, .bias = NAN));
     FAILS(TL_E_ARGUMENT, ".gates = -4", tl_gate(r.s, "g", r.x, r.x, .gates = -4));
     FAILS(TL_E_SHAPE, "x [3,2,4] and h [2,3,4]",
-          tl_gate(r.s, "g", r.x, tl_full(r.s, TL_DIMS(2, 3, 4), 1)));   /* as many rows, but others */
+          tl_gate(r.s, "g", r.x, tl_full(r.s, TL_DIMS(2, 3, 4), 1))); /* as many rows, but others */
     FAILS(TL_E_SHAPE, "x [3,2,4] and h [2,4]", tl_gate(r.s, "g", r.x, tl_full(r.s, TL_DIMS(2, 4), 1)));
     FAILS(TL_E_ABSENT, "absent", tl_gate(r.s, "g", tl_relu(TL_NONE), r.x));
     FAILS(TL_E_DTYPE, " in g: ", tl_gate(r.s, "g", r.ids, TL_NONE, .units = 2));
@@ -772,11 +773,13 @@ typedef struct kind {
     int states;
 } kind;
 
-static const kind kinds[KINDS] = {
-    [SIMPLE] = { "simple", { "" }, 1 }, [SIMPLE_TORCH] = { "simple", { "" }, 1 },
-    [LSTM] = { "lstm", { "i", "f", "c", "o" }, 2 }, [LSTM_TORCH] = { "lstm", { "i", "f", "c", "o" }, 2 },
-    [GRU] = { "gru", { "z", "r", "h" }, 1 }, [GRU_BEFORE] = { "gru", { "z", "r", "h" }, 1 },
-    [MGU] = { "mgu", { "f", "c" }, 1 } };
+static const kind kinds[KINDS] = { [SIMPLE] = { "simple", { "" }, 1 },
+                                   [SIMPLE_TORCH] = { "simple", { "" }, 1 },
+                                   [LSTM] = { "lstm", { "i", "f", "c", "o" }, 2 },
+                                   [LSTM_TORCH] = { "lstm", { "i", "f", "c", "o" }, 2 },
+                                   [GRU] = { "gru", { "z", "r", "h" }, 1 },
+                                   [GRU_BEFORE] = { "gru", { "z", "r", "h" }, 1 },
+                                   [MGU] = { "mgu", { "f", "c" }, 1 } };
 
 typedef struct rnn_case {
     int kind;
@@ -813,8 +816,7 @@ static tl_cell cell_of(tl_scope *s, const rnn_case *c)
     case GRU_BEFORE:
         return tl_gru_cell(s, .activation = act, .recurrent_activation = sig, .no_bias = c->no_bias,
                            .reset_before = c->kind == GRU_BEFORE);
-    default:
-        return tl_mgu_cell();
+    default: return tl_mgu_cell();
     }
 }
 
@@ -848,10 +850,7 @@ static double sum_of(tl_model *model, const char *gate, int what, const double *
     return z;
 }
 
-static double sigma(double z)
-{
-    return 1 / (1 + exp(-z));
-}
+static double sigma(double z) { return 1 / (1 + exp(-z)); }
 
 /* h and c of one row, one step on; straight from the formulas in layers.h */
 static void reference_step(tl_model *model, const rnn_case *q, const double *x, int64_t D, double *h, double *c)
@@ -860,8 +859,8 @@ static void reference_step(tl_model *model, const rnn_case *q, const double *x, 
     double next[16], z[16], r[16], rh[16];
     for (int64_t j = 0; j < H; j++) {
         const char *const *g = kinds[q->kind].gates;
-        z[j] = sigma(sum_of(model, g[0], 3, x, D, h, H, j));                 /* i, z or f */
-        if (g[2]) r[j] = sigma(sum_of(model, g[1], 3, x, D, h, H, j));       /* f or r */
+        z[j] = sigma(sum_of(model, g[0], 3, x, D, h, H, j));           /* i, z or f */
+        if (g[2]) r[j] = sigma(sum_of(model, g[1], 3, x, D, h, H, j)); /* f or r */
         rh[j] = (q->kind == MGU ? z[j] : r[j]) * h[j];
     }
     for (int64_t j = 0; j < H; j++) {
@@ -1138,8 +1137,8 @@ Test(rnn, reset_starts_a_row_afresh)
         for (int time = 0; time < 2; time++) {
             const double *y = next_run(r, in, 4);
             for (int t = 1; t < T; t++) {
-                cr_assert(!memcmp(y + (t * B) * H, cut.y + (t - 1) * B * H, H * sizeof *y), "%s step %d",
-                          kinds[k].name, t);
+                cr_assert(!memcmp(y + (t * B) * H, cut.y + (t - 1) * B * H, H * sizeof *y), "%s step %d", kinds[k].name,
+                          t);
                 const int same = !memcmp(y + (t * B + 1) * H, all.y + (t * B + 1) * H, H * sizeof *y);
                 cr_assert(same == !time, "%s: row 1 at step %d of run %d", kinds[k].name, t, time);
             }
@@ -1209,7 +1208,7 @@ Test(rnn, reset_follows_x_backwards)
     const result a = must_run(model, backward_reset_fn, all, 2, NULL, 0);
     const result b = must_run(model, backward_reset_fn, cut, 2, NULL, 0);
     const result c = must_run(model, backward_reset_fn, late, 2, NULL, 0);
-    for (int k = 0; k < T; k++) {   /* k = 0 is step 3 */
+    for (int k = 0; k < T; k++) { /* k = 0 is step 3 */
         cr_assert(!memcmp(b.y + (k * B + 1) * H, a.y + (k * B + 1) * H, H * sizeof *a.y), "row 1 at %d", k);
         const double *expected = k < 2 ? a.y + k * B * H : c.y + (k - 2) * B * H;
         cr_assert(!memcmp(b.y + k * B * H, expected, H * sizeof *a.y), "row 0 at %d", k);
@@ -1267,9 +1266,9 @@ Test(rnn, a_cell_records_initial_states_of_its_own)
     const int64_t offset = tl_model_param(model, tl_model_find(model, "rnn/h0"))->offset;
     cr_assert(param(model, "rnn/h0")[2] == 0.5 && a.grad[offset] != 0);
     cr_assert(a.y[0] > 100 * T * B && a.y[0] <= 100 * T * B + B * H, "%g", a.y[0]);
-    const result b = must_run(model, counting_fn, in, 3, model, 0);   /* one state given, the other the cell's own */
-    cr_assert(fabs(b.y[0] - a.y[0] - 100 * 30) < 1e-3, "%g, %g", a.y[0], b.y[0]);   /* f32 at 4000: 2e-4 */
-    ((float *)in[2].data)[2 * B + 1] = -3;   /* row 1 starts afresh before step 2: it counts 20 + 2 instead of 20 + 4 */
+    const result b = must_run(model, counting_fn, in, 3, model, 0); /* one state given, the other the cell's own */
+    cr_assert(fabs(b.y[0] - a.y[0] - 100 * 30) < 1e-3, "%g, %g", a.y[0], b.y[0]); /* f32 at 4000: 2e-4 */
+    ((float *)in[2].data)[2 * B + 1] = -3; /* row 1 starts afresh before step 2: it counts 20 + 2 instead of 20 + 4 */
     const result c = must_run(model, counting_fn, in, 3, model, 0);
     cr_assert(c.y[0] < b.y[0] - 100 * 2 + B * H && c.y[0] > b.y[0] - 100 * 2 - B * H, "%g, %g", b.y[0], c.y[0]);
 }
@@ -1499,7 +1498,7 @@ Test(robust, without_a_scope_layers_give_error_handles)
     tl_tensor state[2];
     tl_start(NULL, tl_lstm_cell(NULL), r.x, 4, state);
     cr_assert(is_error(state[0]) && is_error(state[1]) && is_error(tl_call(NULL, mgu, r.x, state)));
-    tl_add(x, r.x);   /* the first op that has a tape reports it */
+    tl_add(x, r.x); /* the first op that has a tape reports it */
     fails(r, TL_E_ABSENT, "test_layers.c:", "");
 }
 
@@ -1568,8 +1567,8 @@ Test(losses, cross_entropy_is_the_mean_of_minus_ln_p)
     expected /= 6;
     const result r = must_run(model, cross_entropy_fn, in, 2, NULL, 0);
     cr_assert(r.shape.rank == 0);
-    close_to(r.y, &expected, 1, 1e-14, 0, "loss");   /* rounding of a dozen operations */
-    memcpy(in[0].data, (double[]){ 1e4, 0, 0, 0 }, 4 * sizeof(double));   /* the first position costs 10,000 */
+    close_to(r.y, &expected, 1, 1e-14, 0, "loss");                      /* rounding of a dozen operations */
+    memcpy(in[0].data, (double[]){ 1e4, 0, 0, 0 }, 4 * sizeof(double)); /* the first position costs 10,000 */
     const result big = must_run(model, cross_entropy_fn, in, 2, NULL, 0);
     cr_assert(isfinite(big.y[0]) && big.y[0] > 1e4 / 6);
 }
@@ -1656,27 +1655,24 @@ Test(gradients, of_every_cell)
 /* ---- values of Keras and PyTorch (f64: rtol 1e-9, atol 1e-12, as the fixtures' README says) --------------------- */
 
 #if __has_include("fixture.h")
-# define HAVE_FIXTURES 1
-# include "fixture.h"
+#define HAVE_FIXTURES 1
+#include "fixture.h"
 #elif __has_include("../../shared/fixtures/fixture.h")
-# define HAVE_FIXTURES 1
-# pragma GCC diagnostic push
-# pragma GCC diagnostic ignored "-Wmisleading-indentation"
-# pragma GCC diagnostic ignored "-Wunused-function"
-# include "../../shared/fixtures/fixture.h"
-# pragma GCC diagnostic pop
+#define HAVE_FIXTURES 1
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmisleading-indentation"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "../../shared/fixtures/fixture.h"
+#pragma GCC diagnostic pop
 #endif
 
 #ifndef HAVE_FIXTURES
-Test(fixtures, values_of_keras_and_pytorch)
-{
-    cr_skip_test("no fixture.h");
-}
+Test(fixtures, values_of_keras_and_pytorch) { cr_skip_test("no fixture.h"); }
 #else
 
 static fx_suite *suite_of(const char *name)
 {
-    char path[900];   /* fx_open has room for 1,024 */
+    char path[900]; /* fx_open has room for 1,024 */
     const char *dir = getenv("TL_FIXTURES");
     snprintf(path, sizeof path, "%s%s/%s", dir ? dir : TL_SOURCE, dir ? "" : "/../shared/fixtures", name);
     fx_suite *suite = fx_open(path);
@@ -1695,7 +1691,7 @@ typedef struct fixture {
     rnn_case q;
     bool time_major, stateful;
     int n_initial, n_cot;
-    const char *out[3], *cot[3];   /* names of y, h, c */
+    const char *out[3], *cot[3]; /* names of y, h, c */
 } fixture;
 
 /* W, U, b or br (what = 0 .. 3) of gate g, cut out of the fixture's fused matrices; NULL if there is none. */
@@ -1703,12 +1699,12 @@ static double *piece(const fixture *f, const char *role, int g, int what, tl_arr
 {
     static const char *const names[2][4] = { { "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0" },
                                              { "kernel", "recurrent_kernel", "bias", "bias" } };
-    char own[3] = { "WUb"[what % 3], f->q.kind == MGU ? "fc"[g % 2] : "zrc"[g], 0 };
+    char own[3] = { "WUb"[what % 3], f -> q.kind == MGU ? "fc"[g % 2] : "zrc"[g], 0 };
     const fx_tensor *t = fx_get(f->c, role, f->layout == CUSTOM ? own : names[f->layout][what]);
     if (!t || (what == 3 && f->layout == CUSTOM) || (what == 3 && f->layout == KERAS && t->ndim < 2)) return NULL;
     int G = 0;
     while (kinds[f->q.kind].gates[G]) G++;
-    if (f->layout == TORCH && f->q.kind == GRU && g < 2) g = 1 - g;   /* r, z, n */
+    if (f->layout == TORCH && f->q.kind == GRU && g < 2) g = 1 - g; /* r, z, n */
     if (f->layout == CUSTOM) g = 0, G = 1;
     const int64_t n = f->q.units, rows = what > 1 ? 1 : t->count / (G * n);
     *a = (tl_array){ .dtype = TL_F64, .rank = what > 1 ? 1 : 2, .dim = { what > 1 ? n : rows, n } };
@@ -1866,9 +1862,14 @@ Test(fixtures, recurrent_layers_are_pytorch_s)
         if (!any_of(c->op, ops, 4) || fx_num(c, "num_layers", 1) > 1 || fx_num(c, "bidirectional", 0) > 0 ||
             fx_num(c, "proj_size", 0) > 0 || fx_num(c, "packed", 0) > 0)
             continue;
-        recurrent_fixture((fixture){ .c = c, .layout = TORCH, .time_major = fx_num(c, "batch_first", 1) == 0, .q = {
-            .kind = kind_of(c), .units = (int64_t)fx_num(c, "hidden_size", 0), .no_bias = fx_num(c, "bias", 1) == 0,
-            .relu = !strcmp(c->op, "rnn_relu"), .sequences = true } });
+        recurrent_fixture((fixture){ .c = c,
+                                     .layout = TORCH,
+                                     .time_major = fx_num(c, "batch_first", 1) == 0,
+                                     .q = { .kind = kind_of(c),
+                                            .units = (int64_t)fx_num(c, "hidden_size", 0),
+                                            .no_bias = fx_num(c, "bias", 1) == 0,
+                                            .relu = !strcmp(c->op, "rnn_relu"),
+                                            .sequences = true } });
         n++;
     }
     cr_assert(n >= 28, "%d cases", n);
@@ -1883,10 +1884,15 @@ Test(fixtures, recurrent_layers_are_keras)
         fx_case *c = &suite->cases[i];
         if (!any_of(c->op, ops, 3) || fx_get(c, "in", "mask")) continue;
         const char *act = fx_attr(c, "activation"), *sig = fx_attr(c, "recurrent_activation");
-        recurrent_fixture((fixture){ .c = c, .layout = KERAS, .q = {
-            .kind = kind_of(c), .units = (int64_t)fx_num(c, "units", 0), .no_bias = fx_num(c, "use_bias", 1) == 0,
-            .relu = act && !strcmp(act, "relu"), .hard_sigmoid = sig && !strcmp(sig, "hard_sigmoid"),
-            .sequences = fx_num(c, "return_sequences", 0) > 0, .backwards = fx_num(c, "go_backwards", 0) > 0 } });
+        recurrent_fixture((fixture){ .c = c,
+                                     .layout = KERAS,
+                                     .q = { .kind = kind_of(c),
+                                            .units = (int64_t)fx_num(c, "units", 0),
+                                            .no_bias = fx_num(c, "use_bias", 1) == 0,
+                                            .relu = act && !strcmp(act, "relu"),
+                                            .hard_sigmoid = sig && !strcmp(sig, "hard_sigmoid"),
+                                            .sequences = fx_num(c, "return_sequences", 0) > 0,
+                                            .backwards = fx_num(c, "go_backwards", 0) > 0 } });
         n++;
     }
     cr_assert(n >= 30, "%d cases", n);
@@ -1900,8 +1906,11 @@ Test(fixtures, gated_units_are_the_papers)
         fx_case *c = &suite->cases[i];
         const bool before = !strcmp(c->op, "custom_gru_reset_before");
         if (!before && strcmp(c->op, "custom_mgu")) continue;
-        recurrent_fixture((fixture){ .c = c, .layout = CUSTOM, .q = {
-            .kind = before ? GRU_BEFORE : MGU, .units = (int64_t)fx_num(c, "hidden_size", 0), .sequences = true } });
+        recurrent_fixture((fixture){ .c = c,
+                                     .layout = CUSTOM,
+                                     .q = { .kind = before ? GRU_BEFORE : MGU,
+                                            .units = (int64_t)fx_num(c, "hidden_size", 0),
+                                            .sequences = true } });
         n++;
     }
     cr_assert(n == 2);
@@ -1942,8 +1951,10 @@ Test(fixtures, chunks_are_keras_stateful_and_pytorch_s_detached_states)
             fx_case *c = &suite->cases[i];
             if (!strstr(c->op, layout == TORCH ? "_tbptt" : "_stateful") || strstr(c->op, "e2e")) continue;
             const fx_tensor *y = fx_get(c, "out", "y0");
-            chunked_fixture((fixture){ .c = c, .layout = layout, .stateful = true, .q = {
-                .kind = kind_of(c), .units = y->dim[2], .sequences = true } });
+            chunked_fixture((fixture){ .c = c,
+                                       .layout = layout,
+                                       .stateful = true,
+                                       .q = { .kind = kind_of(c), .units = y->dim[2], .sequences = true } });
             n++;
         }
     }
@@ -2018,11 +2029,13 @@ static tl_tensor loss_fixture(tl_scope *s, const tl_tensor *in, void *user)
 
 Test(fixtures, losses_are_keras_and_pytorch_s)
 {
-    static const struct { const char *suite, *name, *y, *target; } cases[] = {
-        { "torch_open", "loss_ce_mean", "logits", "target" }, { "torch_open", "edge_ce_big", "logits", "target" },
-        { "torch_open", "loss_mse_mean", "y", "target" },
-        { "keras_oracle_open", "sparse_ce_logits_sum_over_batch_size", "y_pred", "y_true" },
-        { "keras_oracle_open", "mse_sum_over_batch_size", "y_pred", "y_true" } };
+    static const struct {
+        const char *suite, *name, *y, *target;
+    } cases[] = { { "torch_open", "loss_ce_mean", "logits", "target" },
+                  { "torch_open", "edge_ce_big", "logits", "target" },
+                  { "torch_open", "loss_mse_mean", "y", "target" },
+                  { "keras_oracle_open", "sparse_ce_logits_sum_over_batch_size", "y_pred", "y_true" },
+                  { "keras_oracle_open", "mse_sum_over_batch_size", "y_pred", "y_true" } };
     for (int k = 0; k < COUNT(cases); k++) {
         fx_suite *suite = suite_of(cases[k].suite);
         fixture f = { 0 };

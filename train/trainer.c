@@ -136,7 +136,8 @@ static tl_status check_inputs(tl_trainer *t, const tl_array *inputs, int n)
             return tl_report(TL_E_INPUT, "in[%d] has rank %d; the most is %d", i, inputs[i].rank, TL_MAX_RANK);
     for (int i = 0; i < n; i++)
         if (!absent(&inputs[i]) && inputs[i].dtype != TL_I32 && inputs[i].dtype != tl_model_dtype(t->model))
-            return tl_report(TL_E_DTYPE, "in[%d] is %s, but the model computes in %s: give TL_%s numbers, or TL_I32 ids", i,
+            return tl_report(TL_E_DTYPE,
+                             "in[%d] is %s, but the model computes in %s: give TL_%s numbers, or TL_I32 ids", i,
                              type_name(inputs[i].dtype), type_name(tl_model_dtype(t->model)),
                              tl_model_dtype(t->model) == TL_F64 ? "F64" : "F32");
     return make_room(t, n);
@@ -290,7 +291,8 @@ static tl_status update(tl_trainer *t)
     tl_session *session = t->session[TL_TRAIN];
     int reached;
     tl_session_gradients(session, NULL, &reached);
-    if (!reached) return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
+    if (!reached)
+        return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
     tl_status status = t->o.clip_value > 0 ? tl_clip_value(session, t->o.clip_value) : TL_OK;
     if (status) return status;
     status = tl_clip_global_norm(session, t->o.clip_norm > 0 ? t->o.clip_norm : INFINITY, &t->norm);

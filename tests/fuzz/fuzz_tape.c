@@ -15,10 +15,7 @@ typedef struct program {
     size_t n, at;
 } program;
 
-static unsigned next(program *p)
-{
-    return p->at < p->n ? p->byte[p->at++] : 0;
-}
+static unsigned next(program *p) { return p->at < p->n ? p->byte[p->at++] : 0; }
 
 enum { MOST = 40 };
 
@@ -34,10 +31,7 @@ static tl_tensor pick(program *p, const nodes *g)
     return b == 255 ? TL_NONE : g->x[b % g->n];
 }
 
-static int axis(program *p)
-{
-    return (int)(next(p) % 7) - 3;
-}
+static int axis(program *p) { return (int)(next(p) % 7) - 3; }
 
 static void some_normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {
@@ -111,7 +105,8 @@ static tl_tensor operation(program *p, tl_scope *s, const nodes *g)
     switch (next(p) % 8) {
     case 0: return moved(p, g, a);
     case 1: return reduced(p, a);
-    case 2: case 3: return combined(p, g, a);
+    case 2:
+    case 3: return combined(p, g, a);
     case 4: return indexed(p, s, a);
     case 5: return tl_sigmoid(a);
     case 6: return next(p) % 2 ? tl_exp(tl_neg(tl_square(a))) : tl_relu(a);
@@ -124,7 +119,8 @@ static tl_tensor record(tl_scope *s, const tl_tensor *in, void *user)
 {
     program p = *(const program *)user;
     const tl_init init = { .fill = some_normal };
-    nodes g = { .x = { in[0], in[1], tl_param(s, "A", TL_DIMS(2, 3), .init = init), tl_param(s, "v", TL_DIMS(3), .init = init) },
+    nodes g = { .x = { in[0], in[1], tl_param(s, "A", TL_DIMS(2, 3), .init = init),
+                       tl_param(s, "v", TL_DIMS(3), .init = init) },
                 .n = 4 };
     tl_scope *loop = tl_in(s, "loop");
     for (int64_t t = 0; p.at < p.n && g.n < MOST; t++) {
@@ -132,7 +128,8 @@ static tl_tensor record(tl_scope *s, const tl_tensor *in, void *user)
         if (next(&p) % 8 == 0) g.x[g.n++] = tl_param(here, "W", TL_DIMS(3, 3), .init = init);
         const tl_tensor y = operation(&p, here, &g);
         if (tl_failed(tl_scope_tape(s))) return y;
-        g.x[g.n++] = tl_dtype_of(y) == TL_I32 ? tl_tanh(tl_cast(y, tl_model_dtype(tl_tape_model(tl_scope_tape(s))))) : tl_tanh(y);
+        g.x[g.n++] = tl_dtype_of(y) == TL_I32 ? tl_tanh(tl_cast(y, tl_model_dtype(tl_tape_model(tl_scope_tape(s)))))
+                                              : tl_tanh(y);
     }
     tl_tensor loss = TL_NONE;
     for (unsigned i = g.n - (g.n > 8 ? 5 : 1); i < g.n; i++) {
@@ -163,8 +160,9 @@ static void compare(tl_model *model, program *p, const tl_array *in)
         const tl_status run = plan ? tl_run(session, plan, in, 2) : tl_tape_status(tape);
         const double direct = tl_eval(loss), planned = run ? NAN : tl_get_scalar(session, "loss");
         if (run != tl_tape_status(tape)) fail("plan and nodes end differently", tl_message());
-        if (run && run != TL_E_INDEX) fail("a recording that does not run", tl_message());   /* ids may be out of range */
-        if (memcmp(&direct, &planned, sizeof direct) && !(isnan(direct) && isnan(planned))) fail("plan and nodes differ", "");
+        if (run && run != TL_E_INDEX) fail("a recording that does not run", tl_message()); /* ids may be out of range */
+        if (memcmp(&direct, &planned, sizeof direct) && !(isnan(direct) && isnan(planned)))
+            fail("plan and nodes differ", "");
         tl_session_free(session);
         tl_plan_free(plan);
     } else if (!*tl_tape_message(tape)) {
