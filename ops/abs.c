@@ -9,9 +9,9 @@ UNARY_KERNEL(sign, x > 0 ? 1 : x < 0 ? -1 : x)
 
 static tl_tensor abs_vjp(const tl_vjp *v, int i) { return tl_mul(v->g, tl_sign(v->in[i])); }
 
-TL_UNARY(abs, abs_vjp, TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } },
-                                { 1, { TL_CASE_SCALAR } },
-                                { 1, { TL_CASE_SHAPE(0) } }))
+TL_UNARY(abs, abs_vjp,
+         TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SCALAR } },
+                  { 1, { TL_CASE_SHAPE(0) } }))
 
 TL_UNARY(sign, NULL, .no_gradient = true, TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 0) } }))
 

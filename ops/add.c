@@ -10,12 +10,12 @@ BINARY_KERNEL(sub, a - b)
 static tl_tensor add_vjp(const tl_vjp *v, int i) { return tl_unbroadcast(v->g, v->in[i]); }
 static tl_tensor sub_vjp(const tl_vjp *v, int i) { return tl_unbroadcast(i ? tl_neg(v->g) : v->g, v->in[i]); }
 
-#define SUM_CASES                                                                                                     \
-    TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) } },   \
-             { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) } }, { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) } },  \
-             { 2, { TL_CASE_SCALAR, TL_CASE_SCALAR } }, { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_SHAPE(3) } },             \
-             { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_SHAPE(1, 1) } },                                                     \
-             { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2) }, .rejects = true },                                       \
+#define SUM_CASES                                                                                                      \
+    TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) } },    \
+             { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) } }, { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) } },   \
+             { 2, { TL_CASE_SCALAR, TL_CASE_SCALAR } }, { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_SHAPE(3) } },              \
+             { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_SHAPE(1, 1) } },                                                      \
+             { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2) }, .rejects = true },                                        \
              { 2, { TL_CASE_SHAPE(2), TL_CASE_IDS(2) }, .ids = 3, .rejects = true })
 
 TL_BINARY(add, add_vjp, .role = TL_ROLE_ADD, SUM_CASES)

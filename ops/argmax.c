@@ -8,13 +8,13 @@ typedef struct argmax_attr {
 #ifdef TL_REAL
 
 /* The result is i32 and so comes from the f32 kernel, whatever x is. */
-#define FIND(type)                                                                                                    \
-    static int32_t find_##type(const type *x, int64_t n, int64_t step)                                                \
-    {                                                                                                                 \
-        int64_t best = 0;                                                                                             \
-        for (int64_t i = 1; i < n && x[best * step] == x[best * step]; i++)                                           \
-            if (x[i * step] > x[best * step] || x[i * step] != x[i * step]) best = i;                                 \
-        return (int32_t)best;                                                                                         \
+#define FIND(type)                                                                                                     \
+    static int32_t find_##type(const type *x, int64_t n, int64_t step)                                                 \
+    {                                                                                                                  \
+        int64_t best = 0;                                                                                              \
+        for (int64_t i = 1; i < n && x[best * step] == x[best * step]; i++)                                            \
+            if (x[i * step] > x[best * step] || x[i * step] != x[i * step]) best = i;                                  \
+        return (int32_t)best;                                                                                          \
     }
 FIND(float)
 FIND(double)
@@ -48,7 +48,8 @@ static bool argmax_shape(tl_shape_rule *r)
     return true;
 }
 
-#define AXIS(a) .attr = &(const argmax_attr){ a }
+#define AXIS(a)                                                                                                        \
+    .attr = &(const argmax_attr) { a }
 TL_OP(argmax, .min_in = 1, .max_in = 1, .attr_size = sizeof(argmax_attr), .shape = argmax_shape, .no_gradient = true,
       TL_CASES({ 1, { TL_CASE_SHAPE(5) }, AXIS(0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, AXIS(1) },
                { 1, { TL_CASE_SHAPE(2, 3) }, AXIS(1) }, { 1, { TL_CASE_SHAPE(0, 3) }, AXIS(1) },

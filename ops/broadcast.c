@@ -9,7 +9,8 @@ KERNEL(broadcast_to)
         const bits *x = (const bits *)r->in[0] + w.offset[0];
         bits *y = (bits *)r->out + w.out;
         if (s == 1) memcpy(y, x, (size_t)n * sizeof *y);
-        else for (int64_t i = 0; i < n; i++) y[i] = x[i * s];
+        else
+            for (int64_t i = 0; i < n; i++) y[i] = x[i * s];
     }
     return TL_OK;
 }
@@ -36,8 +37,11 @@ static bool broadcast_shape(tl_shape_rule *r)
 
 static tl_tensor broadcast_vjp(const tl_vjp *v, int i) { return tl_unbroadcast(v->g, v->in[i]); }
 
-#define SHAPE(...)                                                                                                    \
-    .attr = &(const tl_reshape_attr){ (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ } }
+#define SHAPE(...)                                                                                                     \
+    .attr = &(const tl_reshape_attr)                                                                                   \
+    {                                                                                                                  \
+        (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ }                                           \
+    }
 TL_OP(broadcast_to, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .takes_i32 = true,
       .attr_size = sizeof(tl_reshape_attr), .shape = broadcast_shape, .vjp = broadcast_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(3) }, SHAPE(2, 3) }, { 1, { TL_CASE_SHAPE(2, 1, 4) }, SHAPE(2, 3, 4) },

@@ -8,27 +8,27 @@ typedef struct cast_attr {
 
 #ifdef TL_REAL
 
-#define CAST_LOOP(from, to)                                                                                           \
-    static void cast_##from##_##to(const void *in, void *out, int64_t n)                                              \
-    {                                                                                                                 \
-        const from *x = in;                                                                                           \
-        to *y = out;                                                                                                  \
-        for (int64_t i = 0; i < n; i++) y[i] = (to)x[i];                                                              \
+#define CAST_LOOP(from, to)                                                                                            \
+    static void cast_##from##_##to(const void *in, void *out, int64_t n)                                               \
+    {                                                                                                                  \
+        const from *x = in;                                                                                            \
+        to *y = out;                                                                                                   \
+        for (int64_t i = 0; i < n; i++) y[i] = (to)x[i];                                                               \
     }
 CAST_LOOP(float, real)
 CAST_LOOP(double, real)
 CAST_LOOP(int32_t, real)
 
-#define CAST_TO_I32(from)                                                                                             \
-    static tl_status from##_to_i32(const tl_run_args *r, int64_t n)                                                   \
-    {                                                                                                                 \
-        const from *x = r->in[0];                                                                                     \
-        for (int64_t i = 0; i < n; i++)                                                                               \
-            if (!((double)x[i] > -2147483649.0 && (double)x[i] < 2147483648.0))                                       \
-                return tl_kernel_fail(r, TL_E_INDEX, "%g at position %lld does not fit i32", (double)x[i],            \
-                                      (long long)i);                                                                  \
-        for (int64_t i = 0; i < n; i++) ((int32_t *)r->out)[i] = (int32_t)x[i];                                       \
-        return TL_OK;                                                                                                 \
+#define CAST_TO_I32(from)                                                                                              \
+    static tl_status from##_to_i32(const tl_run_args *r, int64_t n)                                                    \
+    {                                                                                                                  \
+        const from *x = r->in[0];                                                                                      \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            if (!((double)x[i] > -2147483649.0 && (double)x[i] < 2147483648.0))                                        \
+                return tl_kernel_fail(r, TL_E_INDEX, "%g at position %lld does not fit i32", (double)x[i],             \
+                                      (long long)i);                                                                   \
+        for (int64_t i = 0; i < n; i++) ((int32_t *)r->out)[i] = (int32_t)x[i];                                        \
+        return TL_OK;                                                                                                  \
     }
 CAST_TO_I32(float)
 CAST_TO_I32(double)

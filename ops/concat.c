@@ -43,7 +43,8 @@ static tl_tensor concat_vjp(const tl_vjp *v, int i)
     return tl_slice(v->g, axis, begin, begin + tl_dim(v->in[i], axis));
 }
 
-#define AXIS(a) .attr = &(const tl_concat_attr){ a }
+#define AXIS(a)                                                                                                        \
+    .attr = &(const tl_concat_attr) { a }
 TL_OP(concat, .min_in = 1, .max_in = -1, .cls = TL_MOVE, .role = TL_ROLE_CONCAT, .takes_i32 = true,
       .attr_size = sizeof(tl_concat_attr), .shape = concat_shape, .vjp = concat_vjp,
       TL_CASES({ 2, { TL_CASE_SHAPE(2), TL_CASE_SHAPE(3) }, AXIS(0) },

@@ -32,19 +32,19 @@
 typedef TL_REAL real;
 
 /* A number's bits: ops that move numbers move these, so that nothing (a NaN's payload, an i32) is touched. */
-# define TL_BITS_f32 uint32_t
-# define TL_BITS_f64 uint64_t
-# define TL_JOIN2_(a, b) a##b
-# define TL_JOIN2(a, b) TL_JOIN2_(a, b)
+#define TL_BITS_f32 uint32_t
+#define TL_BITS_f64 uint64_t
+#define TL_JOIN2_(a, b) a##b
+#define TL_JOIN2(a, b) TL_JOIN2_(a, b)
 typedef TL_JOIN2(TL_BITS_, TL_TYPE) bits;
 
-# include "ops/kernels/vmath.h"
-# define real_exp TL_JOIN2(tl_exp_, TL_TYPE)
-# define real_log TL_JOIN2(tl_log_, TL_TYPE)
-# define real_sqrt TL_JOIN2(tl_sqrt_, TL_TYPE)
-# define real_abs TL_JOIN2(tl_abs_, TL_TYPE)
-# define real_tanh TL_JOIN2(tl_tanh_, TL_TYPE)
-# define real_sigmoid TL_JOIN2(tl_sigmoid_, TL_TYPE)
+#include "ops/kernels/vmath.h"
+#define real_exp TL_JOIN2(tl_exp_, TL_TYPE)
+#define real_log TL_JOIN2(tl_log_, TL_TYPE)
+#define real_sqrt TL_JOIN2(tl_sqrt_, TL_TYPE)
+#define real_abs TL_JOIN2(tl_abs_, TL_TYPE)
+#define real_tanh TL_JOIN2(tl_tanh_, TL_TYPE)
+#define real_sigmoid TL_JOIN2(tl_sigmoid_, TL_TYPE)
 
 /* Elements of a shape's axes begin..end-1. */
 static inline int64_t tl_span(const tl_desc *d, int64_t begin, int64_t end)
@@ -55,49 +55,55 @@ static inline int64_t tl_span(const tl_desc *d, int64_t begin, int64_t end)
 }
 static inline int64_t tl_elements(const tl_desc *d) { return tl_span(d, 0, d->rank); }
 
-#define KERNEL(op)                                                                                                    \
-    tl_status TL_KERNEL_NAME(op)(const tl_run_args *r);                                                               \
+#define KERNEL(op)                                                                                                     \
+    tl_status TL_KERNEL_NAME(op)(const tl_run_args *r);                                                                \
     tl_status TL_KERNEL_NAME(op)(const tl_run_args *r)
 
 #include "ops/kernels/elementwise.h"
 
 #else
 
-#define TL_BASE_KERNEL(op, type)                                                                                      \
-    tl_status tl_k_##op##_base_##type(const tl_run_args *r)
+#define TL_BASE_KERNEL(op, type) tl_status tl_k_##op##_base_##type(const tl_run_args *r)
 
 /* Defines tl_op_<name>; the rest are struct tl_op's fields. */
-#define TL_OP(op_name, ...)                                                                                           \
-    TL_BASE_KERNEL(op_name, f32);                                                                                     \
-    TL_BASE_KERNEL(op_name, f64);                                                                                     \
-    extern const struct tl_op tl_op_##op_name;                                                                        \
-    const struct tl_op tl_op_##op_name = { .size = sizeof(struct tl_op), .name = #op_name, .id = TL_OP_##op_name + 1, \
-                                           .f32 = tl_k_##op_name##_base_f32, .f64 = tl_k_##op_name##_base_f64,        \
+#define TL_OP(op_name, ...)                                                                                            \
+    TL_BASE_KERNEL(op_name, f32);                                                                                      \
+    TL_BASE_KERNEL(op_name, f64);                                                                                      \
+    extern const struct tl_op tl_op_##op_name;                                                                         \
+    const struct tl_op tl_op_##op_name = { .size = sizeof(struct tl_op),                                               \
+                                           .name = #op_name,                                                           \
+                                           .id = TL_OP_##op_name + 1,                                                  \
+                                           .f32 = tl_k_##op_name##_base_f32,                                           \
+                                           .f64 = tl_k_##op_name##_base_f64,                                           \
                                            __VA_ARGS__ }
 
 /* Cases leave out what is zero. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#define TL_CASES(...)                                                                                                 \
+#define TL_CASES(...)                                                                                                  \
     .cases = (const tl_case[]){ __VA_ARGS__ }, .n_cases = (int)(sizeof((tl_case[]){ __VA_ARGS__ }) / sizeof(tl_case))
 
 /* An elementwise op of one (two) operands and its public function; the rest are cases. */
-#define TL_UNARY(op, vjp_rule, ...)                                                                                   \
-    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .shape = tl_shape_same, .vjp = vjp_rule, __VA_ARGS__); \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }            \
+#define TL_UNARY(op, vjp_rule, ...)                                                                                    \
+    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .shape = tl_shape_same, .vjp = vjp_rule, __VA_ARGS__);  \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }             \
     tl_tensor(tl_##op)(tl_tensor x) { return tl_##op##_at(TL_NOWHERE, x); }
-#define TL_BINARY(op, vjp_rule, ...)                                                                                  \
-    TL_OP(op, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast, .vjp = vjp_rule,          \
-          __VA_ARGS__);                                                                                               \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor a, tl_tensor b)                                                     \
-    {                                                                                                                 \
-        return tl_apply_at(at, &tl_op_##op, (tl_tensor[]){ a, b }, 2, NULL);                                          \
-    }                                                                                                                 \
+#define TL_BINARY(op, vjp_rule, ...)                                                                                   \
+    TL_OP(op, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast, .vjp = vjp_rule,           \
+          __VA_ARGS__);                                                                                                \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor a, tl_tensor b)                                                      \
+    {                                                                                                                  \
+        return tl_apply_at(at, &tl_op_##op, (tl_tensor[]){ a, b }, 2, NULL);                                           \
+    }                                                                                                                  \
     tl_tensor(tl_##op)(tl_tensor a, tl_tensor b) { return tl_##op##_at(TL_NOWHERE, a, b); }
 
 /* An op that is never recorded: its shape rule only says what is wrong with a call that is made of other ops. */
-#define TL_REFUSAL(op_name, attr_type, rule)                                                                          \
-    static const struct tl_op refusal_##op_name = { .size = sizeof(struct tl_op), .name = #op_name, .min_in = 1,      \
-                                                    .max_in = 1, .attr_size = sizeof(attr_type), .takes_i32 = true,   \
+#define TL_REFUSAL(op_name, attr_type, rule)                                                                           \
+    static const struct tl_op refusal_##op_name = { .size = sizeof(struct tl_op),                                      \
+                                                    .name = #op_name,                                                  \
+                                                    .min_in = 1,                                                       \
+                                                    .max_in = 1,                                                       \
+                                                    .attr_size = sizeof(attr_type),                                    \
+                                                    .takes_i32 = true,                                                 \
                                                     .shape = rule }
 
 /* Ops for vjp rules, not public: y = c ? a : 0, y = c ? 0 : a, y = g (1 - t^2), y = g s (1 - s), and pick's adjoint. */

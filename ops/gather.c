@@ -30,7 +30,8 @@ KERNEL(scatter_add)
     else memset(y, 0, bytes);
     for (int64_t i = 0; i < n; i++, x += row) {
         real *to = y + id[i] * row;
-        TL_SIMD for (int64_t j = 0; j < row; j++) to[j] += x[j];
+        TL_SIMD
+        for (int64_t j = 0; j < row; j++) to[j] += x[j];
     }
     return TL_OK;
 }
@@ -87,16 +88,17 @@ TL_OP(gather, .min_in = 2, .max_in = 2, .cls = TL_GATHER, .role = TL_ROLE_GATHER
                { 2, { TL_CASE_SHAPE(4, 3), TL_CASE_SHAPE(2) }, .rejects = true },
                { 2, { TL_CASE_SCALAR, TL_CASE_IDS(2) }, .ids = 1, .rejects = true }));
 
-#define ROWS(n) .attr = &(const tl_scatter_attr){ n }
-TL_OP(scatter_add, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_GATHER, .role = TL_ROLE_SCATTER_ADD,
-      .takes_i32 = true, .attr_size = sizeof(tl_scatter_attr), .shape = scatter_shape, .vjp = scatter_add_vjp,
-      TL_CASES({ 2, { TL_CASE_SHAPE(5, 3), TL_CASE_IDS(5) }, ROWS(4), .ids = 4 },
-               { 3, { TL_CASE_SHAPE(2, 2, 3), TL_CASE_IDS(2, 2), TL_CASE_SHAPE(4, 3) }, ROWS(4), .ids = 4 },
-               { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_IDS(2, 3) }, ROWS(5), .ids = 5 },
-               { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_IDS(0) }, ROWS(2), .ids = 2 },
-               { 2, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(5) }, ROWS(4), .ids = 4, .rejects = true },
-               { 3, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(4), TL_CASE_SHAPE(3, 3) }, ROWS(4), .ids = 4,
-                 .rejects = true }));
+#define ROWS(n)                                                                                                        \
+    .attr = &(const tl_scatter_attr) { n }
+TL_OP(
+    scatter_add, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_GATHER, .role = TL_ROLE_SCATTER_ADD,
+    .takes_i32 = true, .attr_size = sizeof(tl_scatter_attr), .shape = scatter_shape, .vjp = scatter_add_vjp,
+    TL_CASES({ 2, { TL_CASE_SHAPE(5, 3), TL_CASE_IDS(5) }, ROWS(4), .ids = 4 },
+             { 3, { TL_CASE_SHAPE(2, 2, 3), TL_CASE_IDS(2, 2), TL_CASE_SHAPE(4, 3) }, ROWS(4), .ids = 4 },
+             { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_IDS(2, 3) }, ROWS(5), .ids = 5 },
+             { 2, { TL_CASE_SHAPE(0, 3), TL_CASE_IDS(0) }, ROWS(2), .ids = 2 },
+             { 2, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(5) }, ROWS(4), .ids = 4, .rejects = true },
+             { 3, { TL_CASE_SHAPE(4, 3), TL_CASE_IDS(4), TL_CASE_SHAPE(3, 3) }, ROWS(4), .ids = 4, .rejects = true }));
 
 tl_tensor tl_gather_at(tl_place at, tl_tensor table, tl_tensor ids)
 {

@@ -85,11 +85,12 @@ static tl_tensor matmul_vjp(const tl_vjp *v, int i)
     tl_tensor a = v->in[0], b = v->in[1], g = v->g;
     if (i == 2) return tl_unbroadcast(g, v->in[2]);
     if (i == 0) return tl_unbroadcast(p->ta ? gemm(b, g, p->tb, true) : gemm(g, b, false, !p->tb), a);
-    if (tl_rank(b) == 2 && tl_rank(a) > 2 && !p->ta) a = flat(a), g = flat(g);     /* one product over all rows */
+    if (tl_rank(b) == 2 && tl_rank(a) > 2 && !p->ta) a = flat(a), g = flat(g); /* one product over all rows */
     return tl_unbroadcast(p->tb ? gemm(g, a, true, p->ta) : gemm(a, g, !p->ta, false), b);
 }
 
-#define PRODUCT(...) .attr = &(const tl_product_attr){ __VA_ARGS__ }
+#define PRODUCT(...)                                                                                                   \
+    .attr = &(const tl_product_attr) { __VA_ARGS__ }
 TL_OP(matmul, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_MATMUL, .role = TL_ROLE_PRODUCT, .shape = matmul_shape,
       .attr_size = sizeof(tl_product_attr), .work = matmul_work, .vjp = matmul_vjp, .f32_rtol = 1e-4,
       TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3, 4) }, PRODUCT(0, 0) },

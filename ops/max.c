@@ -17,8 +17,8 @@ KERNEL(max)
         return TL_OK;
     }
     for (int64_t o = 0; o < outer; o++, y += inner)
-        for (int64_t k = 0; k < n; k++, x += inner)
-            TL_SIMD for (int64_t i = 0; i < inner; i++) y[i] = k ? larger(x[i], y[i]) : x[i];
+        for (int64_t k = 0; k < n; k++, x += inner) TL_SIMD
+    for (int64_t i = 0; i < inner; i++) y[i] = k ? larger(x[i], y[i]) : x[i];
     return TL_OK;
 }
 
@@ -50,7 +50,8 @@ static tl_tensor max_vjp(const tl_vjp *v, int i)
     return tl_mul(ties, tl_div(tl_reshape(v->g, s.rank, s.dim), tl_sum_keep(ties, n, axes)));
 }
 
-#define MAX(...) .attr = &(const tl_sum_attr){ __VA_ARGS__ }
+#define MAX(...)                                                                                                       \
+    .attr = &(const tl_sum_attr) { __VA_ARGS__ }
 TL_OP(max, .min_in = 1, .max_in = 1, .shape = max_shape, .attr_size = sizeof(tl_sum_attr), .vjp = max_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(5) }, MAX(0, 1, 0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, MAX(0, 1, 0) },
                { 1, { TL_CASE_SHAPE(2, 3, 4) }, MAX(1, 2, 1) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, MAX(1, 3, 0) },
@@ -71,7 +72,7 @@ static tl_tensor max_axes(tl_place at, tl_tensor x, int n, const int *axes, bool
     unsigned set = n ? 0 : (1u << s.rank) - 1;
     for (int i = 0; i < n; i++) {
         const int64_t a = tl_axis(axes[i], s.rank);
-        if (a < 0 || a >= s.rank) return max_range(at, x, a, a + 1, keep);      /* is refused there */
+        if (a < 0 || a >= s.rank) return max_range(at, x, a, a + 1, keep); /* is refused there */
         if (set >> a & 1) return max_range(at, x, a, a, keep);
         set |= 1u << a;
     }

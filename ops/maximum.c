@@ -17,10 +17,10 @@ static tl_tensor shared(const tl_vjp *v, int i, tl_tensor first, tl_tensor other
 static tl_tensor maximum_vjp(const tl_vjp *v, int i) { return shared(v, i, v->in[i], v->in[!i]); }
 static tl_tensor minimum_vjp(const tl_vjp *v, int i) { return shared(v, i, v->in[!i], v->in[i]); }
 
-#define EXTREME_CASES                                                                                                 \
-    TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) } },   \
-             { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) } }, { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) } },  \
-             { 2, { TL_CASE_SHAPE(0), TL_CASE_SHAPE(1) } },                                                           \
+#define EXTREME_CASES                                                                                                  \
+    TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) } },    \
+             { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) } }, { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) } },   \
+             { 2, { TL_CASE_SHAPE(0), TL_CASE_SHAPE(1) } },                                                            \
              { 2, { TL_CASE_SHAPE(4), TL_CASE_SHAPE(5) }, .rejects = true })
 
 TL_BINARY(maximum, maximum_vjp, EXTREME_CASES)

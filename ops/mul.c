@@ -2,7 +2,7 @@
 #include "ops/define.h"
 #ifdef TL_REAL
 
-BINARY_KERNEL(mul, a * b)
+BINARY_KERNEL(mul, a *b)
 
 #else
 
@@ -12,8 +12,8 @@ TL_BINARY(mul, mul_vjp, .role = TL_ROLE_MUL,
           TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } },
                    { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) } },
                    { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) } },
-                   { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) } },
-                   { 2, { TL_CASE_SCALAR, TL_CASE_SCALAR } }, { 2, { TL_CASE_SHAPE(3, 0), TL_CASE_SHAPE(3, 1) } },
+                   { 2, { TL_CASE_SCALAR, TL_CASE_SHAPE(2, 2) } }, { 2, { TL_CASE_SCALAR, TL_CASE_SCALAR } },
+                   { 2, { TL_CASE_SHAPE(3, 0), TL_CASE_SHAPE(3, 1) } },
                    { 2, { TL_CASE_SHAPE(4), TL_CASE_SHAPE(5) }, .rejects = true }))
 
 #endif

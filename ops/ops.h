@@ -12,45 +12,46 @@ extern "C" {
 
 /* ---- elementwise, one operand ------------------------------------------------------------------------------- */
 
-TL_PLACED(tl_tensor, tl_neg, tl_tensor x);       /* y = -x */
+TL_PLACED(tl_tensor, tl_neg, tl_tensor x); /* y = -x */
 #define tl_neg(...) tl_neg_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_square, tl_tensor x);    /* y = x x */
+TL_PLACED(tl_tensor, tl_square, tl_tensor x); /* y = x x */
 #define tl_square(...) tl_square_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_sqrt, tl_tensor x);      /* y = sqrt(x); NaN below 0; the derivative at 0 is +inf */
+TL_PLACED(tl_tensor, tl_sqrt, tl_tensor x); /* y = sqrt(x); NaN below 0; the derivative at 0 is +inf */
 #define tl_sqrt(...) tl_sqrt_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_exp, tl_tensor x);       /* y = e^x */
+TL_PLACED(tl_tensor, tl_exp, tl_tensor x); /* y = e^x */
 #define tl_exp(...) tl_exp_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_log, tl_tensor x);       /* y = ln x; -inf at 0, NaN below */
+TL_PLACED(tl_tensor, tl_log, tl_tensor x); /* y = ln x; -inf at 0, NaN below */
 #define tl_log(...) tl_log_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_tanh, tl_tensor x);      /* y = tanh x */
+TL_PLACED(tl_tensor, tl_tanh, tl_tensor x); /* y = tanh x */
 #define tl_tanh(...) tl_tanh_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_sigmoid, tl_tensor x);   /* y = 1 / (1 + e^-x) */
+TL_PLACED(tl_tensor, tl_sigmoid, tl_tensor x); /* y = 1 / (1 + e^-x) */
 #define tl_sigmoid(...) tl_sigmoid_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_relu, tl_tensor x);      /* y = max(x, 0); the derivative at 0 is 0; NaN stays NaN */
+TL_PLACED(tl_tensor, tl_relu, tl_tensor x); /* y = max(x, 0); the derivative at 0 is 0; NaN stays NaN */
 #define tl_relu(...) tl_relu_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_abs, tl_tensor x);       /* y = |x|; the derivative at 0 is 0 */
+TL_PLACED(tl_tensor, tl_abs, tl_tensor x); /* y = |x|; the derivative at 0 is 0 */
 #define tl_abs(...) tl_abs_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_sign, tl_tensor x);      /* y = -1, 0 or 1; NaN stays NaN; the derivative is declared 0 */
+TL_PLACED(tl_tensor, tl_sign, tl_tensor x); /* y = -1, 0 or 1; NaN stays NaN; the derivative is declared 0 */
 #define tl_sign(...) tl_sign_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_stop_gradient, tl_tensor x);  /* y = x; no gradient passes */
+TL_PLACED(tl_tensor, tl_stop_gradient, tl_tensor x); /* y = x; no gradient passes */
 #define tl_stop_gradient(...) tl_stop_gradient_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_cast, tl_tensor x, tl_dtype dtype);  /* x in another type: f32, f64 or i32 (towards zero, an
+TL_PLACED(tl_tensor, tl_cast, tl_tensor x, tl_dtype dtype); /* x in another type: f32, f64 or i32 (towards zero, an
     error status at run time outside i32's range). Gradient: between float types only. */
 #define tl_cast(...) tl_cast_at(TL_HERE, __VA_ARGS__)
 
 /* ---- elementwise, two or three operands --------------------------------------------------------------------- */
 
-TL_PLACED(tl_tensor, tl_add, tl_tensor a, tl_tensor b);      /* y = a + b */
+TL_PLACED(tl_tensor, tl_add, tl_tensor a, tl_tensor b); /* y = a + b */
 #define tl_add(...) tl_add_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_sub, tl_tensor a, tl_tensor b);      /* y = a - b */
+TL_PLACED(tl_tensor, tl_sub, tl_tensor a, tl_tensor b); /* y = a - b */
 #define tl_sub(...) tl_sub_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_mul, tl_tensor a, tl_tensor b);      /* y = a b, element by element */
+TL_PLACED(tl_tensor, tl_mul, tl_tensor a, tl_tensor b); /* y = a b, element by element */
 #define tl_mul(...) tl_mul_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_div, tl_tensor a, tl_tensor b);      /* y = a / b */
+TL_PLACED(tl_tensor, tl_div, tl_tensor a, tl_tensor b); /* y = a / b */
 #define tl_div(...) tl_div_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_maximum, tl_tensor a, tl_tensor b);  /* y = max(a, b); NaN if either is; ties share the gradient */
+TL_PLACED(tl_tensor, tl_maximum, tl_tensor a,
+          tl_tensor b); /* y = max(a, b); NaN if either is; ties share the gradient */
 #define tl_maximum(...) tl_maximum_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_minimum, tl_tensor a, tl_tensor b);  /* y = min(a, b); likewise */
+TL_PLACED(tl_tensor, tl_minimum, tl_tensor a, tl_tensor b); /* y = min(a, b); likewise */
 #define tl_minimum(...) tl_minimum_at(TL_HERE, __VA_ARGS__)
 
 /* y = x + v, y = x v for a number v, rounded once to the tape's dtype. */
@@ -100,10 +101,11 @@ TL_PLACED(tl_tensor, tl_gemm, tl_tensor c, tl_tensor a, tl_tensor b, bool transp
 
 /* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped. */
 #ifdef __cplusplus
-# define TL_AXES(...)                                                                                                 \
-    static_cast<int>(std::initializer_list<int>{ __VA_ARGS__ }.size()), std::initializer_list<int>{ __VA_ARGS__ }.begin()
+#define TL_AXES(...)                                                                                                   \
+    static_cast<int>(std::initializer_list<int>{ __VA_ARGS__ }.size()),                                                \
+        std::initializer_list<int>{ __VA_ARGS__ }.begin()
 #else
-# define TL_AXES(...) ((int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))), ((int[]){ __VA_ARGS__ })
+#define TL_AXES(...) ((int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))), ((int[]){ __VA_ARGS__ })
 #endif
 #define TL_ALL 0, NULL
 
@@ -111,12 +113,12 @@ TL_PLACED(tl_tensor, tl_gemm, tl_tensor c, tl_tensor a, tl_tensor b, bool transp
  * every machine. The sum of nothing is 0. */
 TL_PLACED(tl_tensor, tl_sum, tl_tensor x, int n, const int *axes);
 #define tl_sum(...) tl_sum_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_mean, tl_tensor x, int n, const int *axes);   /* sum / count; NaN of nothing */
+TL_PLACED(tl_tensor, tl_mean, tl_tensor x, int n, const int *axes); /* sum / count; NaN of nothing */
 #define tl_mean(...) tl_mean_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_max, tl_tensor x, int n, const int *axes);    /* NaN if any is; ties share the gradient evenly; an
+TL_PLACED(tl_tensor, tl_max, tl_tensor x, int n, const int *axes); /* NaN if any is; ties share the gradient evenly; an
     axis of size 0 is TL_E_SHAPE */
 #define tl_max(...) tl_max_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_sum_keep, tl_tensor x, int n, const int *axes);   /* as tl_sum; reduced axes stay, of size 1 */
+TL_PLACED(tl_tensor, tl_sum_keep, tl_tensor x, int n, const int *axes); /* as tl_sum; reduced axes stay, of size 1 */
 #define tl_sum_keep(...) tl_sum_keep_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_mean_keep, tl_tensor x, int n, const int *axes);
 #define tl_mean_keep(...) tl_mean_keep_at(TL_HERE, __VA_ARGS__)
@@ -143,7 +145,7 @@ TL_PLACED(tl_tensor, tl_reshape, tl_tensor x, int rank, const int64_t *dim);
 /* y's axis i is x's axis order[i]; rank entries. */
 TL_PLACED(tl_tensor, tl_permute, tl_tensor x, const int *order);
 #define tl_permute(...) tl_permute_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_transpose, tl_tensor x);   /* the last two axes change places */
+TL_PLACED(tl_tensor, tl_transpose, tl_tensor x); /* the last two axes change places */
 #define tl_transpose(...) tl_transpose_at(TL_HERE, __VA_ARGS__)
 /* Elements begin..end-1 of an axis (negative ones count from the end; end may be TL_END). */
 #define TL_END INT64_MAX
@@ -191,11 +193,12 @@ TL_PLACED(tl_tensor, tl_iota, tl_scope *s, int64_t n);
 
 /* Counter-based (Philox): an element depends on the model's seed, the scope's path and visit, the number of the random op
  * within it, the run number and the element's own indices; not on T, B, dtype or threads. No gradient. */
-TL_PLACED(tl_tensor, tl_random_uniform, tl_scope *s, int rank, const int64_t *dim);    /* in [0, 1), multiples of 2^-24 */
+TL_PLACED(tl_tensor, tl_random_uniform, tl_scope *s, int rank, const int64_t *dim); /* in [0, 1), multiples of 2^-24 */
 #define tl_random_uniform(...) tl_random_uniform_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_random_normal, tl_scope *s, int rank, const int64_t *dim);     /* mean 0, variance 1 */
+TL_PLACED(tl_tensor, tl_random_normal, tl_scope *s, int rank, const int64_t *dim); /* mean 0, variance 1 */
 #define tl_random_normal(...) tl_random_normal_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_random_bernoulli, tl_scope *s, int rank, const int64_t *dim, double p);  /* 1 with probability p, else 0 */
+TL_PLACED(tl_tensor, tl_random_bernoulli, tl_scope *s, int rank, const int64_t *dim,
+          double p); /* 1 with probability p, else 0 */
 #define tl_random_bernoulli(...) tl_random_bernoulli_at(TL_HERE, __VA_ARGS__)
 
 #ifdef __cplusplus

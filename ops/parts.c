@@ -71,7 +71,7 @@ tl_tensor tl_stack_at(tl_place at, int n, const tl_tensor *x, int axis)
     const int64_t a = tl_axis(axis, s.rank + 1);
     for (int k = 0; k < n; k++) {
         const tl_shape t = tl_shape_of(x[k]);
-        if (tl_absent(x[k])) return tl_concat_at(at, n, x, 0);      /* which says so */
+        if (tl_absent(x[k])) return tl_concat_at(at, n, x, 0); /* which says so */
         if (t.rank != s.rank || memcmp(t.dim, s.dim, (size_t)s.rank * sizeof *s.dim))
             return tl_apply_at(at, &refusal_stack, x, 1, &(tl_concat_attr){ k });
     }

@@ -65,7 +65,13 @@ static tl_tensor permute_vjp(const tl_vjp *v, int i)
     return tl_permute(v->g, back);
 }
 
-#define ORDER(...) .attr = &(const tl_permute_attr){ { __VA_ARGS__ } }
+#define ORDER(...)                                                                                                     \
+    .attr = &(const tl_permute_attr)                                                                                   \
+    {                                                                                                                  \
+        {                                                                                                              \
+            __VA_ARGS__                                                                                                \
+        }                                                                                                              \
+    }
 TL_OP(permute, .min_in = 1, .max_in = 1, .cls = TL_MOVE, .role = TL_ROLE_TRANSPOSE, .takes_i32 = true,
       .attr_size = sizeof(tl_permute_attr), .shape = permute_shape, .vjp = permute_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(2, 3) }, ORDER(1, 0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, ORDER(2, 0, 1) },

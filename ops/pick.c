@@ -72,7 +72,8 @@ static tl_tensor pick_vjp(const tl_vjp *v, int i)
 
 static tl_tensor unpick_vjp(const tl_vjp *v, int i) { return i ? TL_NONE : tl_pick(v->g, v->in[1]); }
 
-#define DEPTH(n) .attr = &(const tl_depth_attr){ n }
+#define DEPTH(n)                                                                                                       \
+    .attr = &(const tl_depth_attr) { n }
 TL_OP(pick, .min_in = 2, .max_in = 2, .cls = TL_GATHER, .takes_i32 = true, .shape = pick_shape, .vjp = pick_vjp,
       TL_CASES({ 2, { TL_CASE_SHAPE(5, 3), TL_CASE_IDS(5) }, .ids = 3 },
                { 2, { TL_CASE_SHAPE(2, 3, 4), TL_CASE_IDS(2, 3) }, .ids = 4 },

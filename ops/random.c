@@ -66,12 +66,25 @@ static bool random_shape(tl_shape_rule *r)
     return true;
 }
 
-#define RANDOM(...) { 0, .attr = &(const random_attr){ 7, __VA_ARGS__ }
-#define RANDOM_OP(op)                                                                                                 \
+#define RANDOM(...)                                                                                                    \
+    {                                                                                                                  \
+        0, .attr = &(const random_attr) { 7, __VA_ARGS__ }
+#define RANDOM_OP(op)                                                                                                  \
     TL_OP(op, .cls = TL_RANDOM, .attr_size = sizeof(random_attr), .shape = random_shape, .no_gradient = true,         \
-          TL_CASES(RANDOM(0.5, 2, { 3, 5 }) }, RANDOM(0.5, 0, { 0 }) }, RANDOM(0.25, 3, { 2, 3, 4 }) },               \
-                   RANDOM(0, 1, { 6 }) }, RANDOM(1, 2, { 0, 6 }) }, RANDOM(2, 1, { 6 }), .rejects = true },           \
-                   RANDOM(0, 1, { -1 }), .rejects = true }))
+          TL_CASES(RANDOM(0.5, 2, { 3, 5 })                                                                            \
+    }                                                                                                                  \
+    , RANDOM(0.5, 0, { 0 })                                                                                            \
+    }                                                                                                                  \
+    , RANDOM(0.25, 3, { 2, 3, 4 })                                                                                     \
+    }                                                                                                                  \
+    , RANDOM(0, 1, { 6 })                                                                                              \
+    }                                                                                                                  \
+    , RANDOM(1, 2, { 0, 6 })                                                                                           \
+    }                                                                                                                  \
+    , RANDOM(2, 1, { 6 }), .rejects = true                                                                             \
+    }                                                                                                                  \
+    , RANDOM(0, 1, { -1 }), .rejects = true                                                                            \
+    }))
 RANDOM_OP(random_uniform);
 RANDOM_OP(random_normal);
 RANDOM_OP(random_bernoulli);

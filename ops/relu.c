@@ -8,8 +8,8 @@ UNARY_KERNEL(relu, x < 0 ? 0 : x)
 
 static tl_tensor relu_vjp(const tl_vjp *v, int i) { return (void)i, tl_keep(v->y, v->g); }
 
-TL_UNARY(relu, relu_vjp, TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } },
-                                  { 1, { TL_CASE_SCALAR } },
-                                  { 1, { TL_CASE_SHAPE(0) } }))
+TL_UNARY(relu, relu_vjp,
+         TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SCALAR } },
+                  { 1, { TL_CASE_SHAPE(0) } }))
 
 #endif

@@ -41,14 +41,17 @@ static tl_tensor reshape_vjp(const tl_vjp *v, int i)
     return tl_reshape(v->g, s.rank, s.dim);
 }
 
-#define SHAPE(...)                                                                                                    \
-    .attr = &(const tl_reshape_attr){ (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ } }
+#define SHAPE(...)                                                                                                     \
+    .attr = &(const tl_reshape_attr)                                                                                   \
+    {                                                                                                                  \
+        (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ }                                           \
+    }
 TL_OP(reshape, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .role = TL_ROLE_RESHAPE, .takes_i32 = true,
       .attr_size = sizeof(tl_reshape_attr), .shape = reshape_shape, .vjp = reshape_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(2, 3, 4) }, SHAPE(6, 4) }, { 1, { TL_CASE_SHAPE(6) }, SHAPE(1, 2, 3, 1) },
                { 1, { TL_CASE_SHAPE(1, 1) }, .attr = &(const tl_reshape_attr){ 0 } },
-               { 1, { TL_CASE_SCALAR }, SHAPE(1) },
-               { 1, { TL_CASE_SHAPE(0, 3) }, SHAPE(7, 0) }, { 1, { TL_CASE_IDS(4) }, SHAPE(2, 2), .ids = 9 },
+               { 1, { TL_CASE_SCALAR }, SHAPE(1) }, { 1, { TL_CASE_SHAPE(0, 3) }, SHAPE(7, 0) },
+               { 1, { TL_CASE_IDS(4) }, SHAPE(2, 2), .ids = 9 },
                { 1, { TL_CASE_SHAPE(2, 3) }, SHAPE(7), .rejects = true },
                { 1, { TL_CASE_SHAPE(2, 3) }, SHAPE(-2, -3), .rejects = true }));
 

@@ -4,7 +4,7 @@
 #ifdef TL_REAL
 
 UNARY_KERNEL(sigmoid, real_sigmoid(x))
-BINARY_KERNEL(sigmoid_grad, b * (a * (1 - a)))
+BINARY_KERNEL(sigmoid_grad, b *(a *(1 - a)))
 
 #else
 
@@ -18,9 +18,9 @@ static tl_tensor sigmoid_grad_vjp(const tl_vjp *v, int i)
                           v->in[i]);
 }
 
-TL_UNARY(sigmoid, sigmoid_vjp, TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } },
-                                        { 1, { TL_CASE_SCALAR } }, { 1, { TL_CASE_SHAPE(0, 3) } },
-                                        { 1, { TL_CASE_SHAPE(40) }, .lo = -30, .hi = 10 }))
+TL_UNARY(sigmoid, sigmoid_vjp,
+         TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SCALAR } },
+                  { 1, { TL_CASE_SHAPE(0, 3) } }, { 1, { TL_CASE_SHAPE(40) }, .lo = -30, .hi = 10 }))
 
 TL_OP(sigmoid_grad, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast,
       .vjp = sigmoid_grad_vjp,

@@ -72,7 +72,8 @@ static tl_tensor pad_vjp(const tl_vjp *v, int i)
     return tl_slice(v->g, (int)a->axis, a->begin, a->begin + tl_dim(v->in[i], (int)a->axis));
 }
 
-#define PART(...) .attr = &(const tl_slice_attr){ __VA_ARGS__ }
+#define PART(...)                                                                                                      \
+    .attr = &(const tl_slice_attr) { __VA_ARGS__ }
 TL_OP(slice, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .role = TL_ROLE_SLICE, .takes_i32 = true,
       .attr_size = sizeof(tl_slice_attr), .shape = slice_shape, .vjp = slice_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(5) }, PART(0, 1, 3) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, PART(1, 2, 3) },
@@ -82,7 +83,8 @@ TL_OP(slice, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .role = TL_ROLE_SLICE, .t
                { 1, { TL_CASE_SHAPE(2, 3) }, PART(2, 0, 1), .rejects = true },
                { 1, { TL_CASE_SHAPE(2, 3) }, PART(1, 2, 1), .rejects = true }));
 
-#define PAD(...) .attr = &(const pad_attr){ __VA_ARGS__ }
+#define PAD(...)                                                                                                       \
+    .attr = &(const pad_attr) { __VA_ARGS__ }
 TL_OP(pad, .min_in = 1, .max_in = 1, .cls = TL_MOVE, .takes_i32 = true, .attr_size = sizeof(pad_attr),
       .shape = pad_shape, .vjp = pad_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(3) }, PAD(0, 1, 2) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, PAD(1, 0, 2) },
@@ -105,7 +107,9 @@ tl_tensor tl_slice_at(tl_place at, tl_tensor x, int axis, int64_t begin, int64_t
     const int64_t n = tl_dim(x, axis);
     return tl_apply_at(at, &tl_op_slice, &x, 1,
                        &(tl_slice_attr){ tl_axis(axis, tl_rank(x)), begin < 0 ? begin + n : begin,
-                                         end == TL_END ? n : end < 0 ? end + n : end });
+                                         end == TL_END ? n
+                                         : end < 0     ? end + n
+                                                       : end });
 }
 tl_tensor(tl_slice)(tl_tensor x, int axis, int64_t begin, int64_t end)
 {

@@ -10,7 +10,8 @@
 /* The sum of e^(x_i - m), in lanes_sum's order; `term` has room for the terms. */
 static real sum_exp(const real *x, int64_t n, real m, real *term)
 {
-    TL_SIMD for (int64_t i = 0; i < n; i++) term[i] = real_exp(x[i] - m);
+    TL_SIMD
+    for (int64_t i = 0; i < n; i++) term[i] = real_exp(x[i] - m);
     return lanes_sum(term, n);
 }
 
@@ -23,7 +24,8 @@ KERNEL(softmax)
         real m = lanes_max(x, n);
         m = m == -INFINITY ? 0 : m;
         const real z = sum_exp(x, n, m, y), d = z == 0 ? 1 : z;
-        TL_SIMD for (int64_t i = 0; i < n; i++) y[i] /= d;
+        TL_SIMD
+        for (int64_t i = 0; i < n; i++) y[i] /= d;
     }
     return TL_OK;
 }
@@ -37,7 +39,8 @@ KERNEL(log_softmax)
         real m = lanes_max(x, n);
         m = m == -INFINITY ? 0 : m;
         const real z = sum_exp(x, n, m, y), l = z == 0 ? 0 : real_log(z);
-        TL_SIMD for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - l;
+        TL_SIMD
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - l;
     }
     return TL_OK;
 }
@@ -65,13 +68,13 @@ static tl_tensor log_softmax_vjp(const tl_vjp *v, int i)
 }
 
 /* The fourth would overflow without m. */
-#define SOFTMAX_OP(op)                                                                                                \
-    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ROWWISE, .shape = softmax_shape, .vjp = op##_vjp,                   \
-          TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SHAPE(3, 1) } },    \
-                   { 1, { TL_CASE_SHAPE(2, 6) }, .lo = 700, .hi = 702 }, { 1, { TL_CASE_SHAPE(2, 37) } },             \
-                   { 1, { TL_CASE_SHAPE(3, 0) } }, { 1, { TL_CASE_SHAPE(0, 3) } },                                    \
-                   { 1, { TL_CASE_SCALAR }, .rejects = true }));                                                      \
-    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }            \
+#define SOFTMAX_OP(op)                                                                                                 \
+    TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ROWWISE, .shape = softmax_shape, .vjp = op##_vjp,                    \
+          TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SHAPE(3, 1) } },     \
+                   { 1, { TL_CASE_SHAPE(2, 6) }, .lo = 700, .hi = 702 }, { 1, { TL_CASE_SHAPE(2, 37) } },              \
+                   { 1, { TL_CASE_SHAPE(3, 0) } }, { 1, { TL_CASE_SHAPE(0, 3) } },                                     \
+                   { 1, { TL_CASE_SCALAR }, .rejects = true }));                                                       \
+    tl_tensor tl_##op##_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_##op, &x, 1, NULL); }             \
     tl_tensor(tl_##op)(tl_tensor x) { return tl_##op##_at(TL_NOWHERE, x); }
 
 SOFTMAX_OP(softmax)

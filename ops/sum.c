@@ -15,10 +15,11 @@ static void sum_rows(const real *x, real *y, int64_t outer, int64_t n, int64_t i
         int64_t k = 0;
         for (; k + 4 <= n; k += 4, x += 4 * inner) {
             const real *a = x, *b = a + inner, *c = b + inner, *d = c + inner;
-            TL_SIMD for (int64_t i = 0; i < inner; i++) y[i] = y[i] + a[i] + b[i] + c[i] + d[i];
+            TL_SIMD
+            for (int64_t i = 0; i < inner; i++) y[i] = y[i] + a[i] + b[i] + c[i] + d[i];
         }
-        for (; k < n; k++, x += inner)
-            TL_SIMD for (int64_t i = 0; i < inner; i++) y[i] += x[i];
+        for (; k < n; k++, x += inner) TL_SIMD
+        for (int64_t i = 0; i < inner; i++) y[i] += x[i];
     }
 }
 
@@ -32,7 +33,8 @@ KERNEL(sum)
     if (c) memcpy(y, c, (size_t)(outer * inner) * sizeof(real));
     else memset(y, 0, (size_t)(outer * inner) * sizeof(real));
     if (a->axis_end < r->in_desc->rank) sum_rows(x, y, outer, n, inner);
-    else for (int64_t o = 0; o < outer; o++) y[o] += lanes_sum(x + o * n, n);
+    else
+        for (int64_t o = 0; o < outer; o++) y[o] += lanes_sum(x + o * n, n);
     return TL_OK;
 }
 
@@ -66,7 +68,8 @@ static tl_tensor sum_vjp(const tl_vjp *v, int i)
     return tl_broadcast_to(a->keepdims ? v->g : tl_reshape(v->g, s.rank, s.dim), s.rank, full);
 }
 
-#define SUM_ATTR(...) .attr = &(const tl_sum_attr){ __VA_ARGS__ }
+#define SUM_ATTR(...)                                                                                                  \
+    .attr = &(const tl_sum_attr) { __VA_ARGS__ }
 TL_OP(sum, .min_in = 1, .max_in = 2, .optional = 2, .cls = TL_REDUCE, .role = TL_ROLE_SUM, .shape = sum_shape,
       .attr_size = sizeof(tl_sum_attr), .vjp = sum_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(5) }, SUM_ATTR(0, 1, 0) }, { 1, { TL_CASE_SHAPE(2, 3, 4) }, SUM_ATTR(0, 1, 0) },
@@ -93,7 +96,7 @@ static tl_tensor sum_axes(tl_place at, tl_tensor x, int n, const int *axes, bool
     unsigned set = n ? 0 : (1u << rank) - 1;
     for (int i = 0; i < n; i++) {
         const int64_t a = tl_axis(axes[i], rank);
-        if (a < 0 || a >= rank) return sum_range(at, x, a, a + 1, keep);   /* is refused there */
+        if (a < 0 || a >= rank) return sum_range(at, x, a, a + 1, keep); /* is refused there */
         if (set >> a & 1) return sum_range(at, x, a, a, keep);
         set |= 1u << a;
     }

@@ -27,19 +27,19 @@ enum { BASE, V3, V4, N_ISA };
 static const char *const isa_name[N_ISA] = { "base", "v3", "v4" };
 
 #if TL_HAVE_X86_KERNELS
-# define OP(name, file)                                                                                               \
-    tl_status tl_k_##name##_v3_f32(const tl_run_args *r);                                                             \
-    tl_status tl_k_##name##_v3_f64(const tl_run_args *r);                                                             \
-    tl_status tl_k_##name##_v4_f32(const tl_run_args *r);                                                             \
+#define OP(name, file)                                                                                                 \
+    tl_status tl_k_##name##_v3_f32(const tl_run_args *r);                                                              \
+    tl_status tl_k_##name##_v3_f64(const tl_run_args *r);                                                              \
+    tl_status tl_k_##name##_v4_f32(const tl_run_args *r);                                                              \
     tl_status tl_k_##name##_v4_f64(const tl_run_args *r);
-# include "ops/ops.def"
-# undef OP
+#include "ops/ops.def"
+#undef OP
 
 static const tl_kernel wide[N_OPS][2][2] = {
-# define OP(name, file)                                                                                               \
+#define OP(name, file)                                                                                                 \
     { { tl_k_##name##_v3_f32, tl_k_##name##_v3_f64 }, { tl_k_##name##_v4_f32, tl_k_##name##_v4_f64 } },
-# include "ops/ops.def"
-# undef OP
+#include "ops/ops.def"
+#undef OP
 };
 
 static int machine_isa(void)

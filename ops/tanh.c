@@ -4,7 +4,7 @@
 #ifdef TL_REAL
 
 UNARY_KERNEL(tanh, real_tanh(x))
-BINARY_KERNEL(tanh_grad, b * ((1 - a) * (1 + a)))
+BINARY_KERNEL(tanh_grad, b *((1 - a) * (1 + a)))
 
 #else
 
@@ -17,12 +17,11 @@ static tl_tensor tanh_grad_vjp(const tl_vjp *v, int i)
     return tl_unbroadcast(i ? tl_tanh_grad(t, v->g) : tl_scale(tl_mul(tl_mul(v->g, g), t), -2), v->in[i]);
 }
 
-TL_UNARY(tanh, tanh_vjp, TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } },
-                                  { 1, { TL_CASE_SCALAR } },
-                                  { 1, { TL_CASE_SHAPE(0, 3) } }, { 1, { TL_CASE_SHAPE(40) }, .lo = -6, .hi = 6 }))
+TL_UNARY(tanh, tanh_vjp,
+         TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SCALAR } },
+                  { 1, { TL_CASE_SHAPE(0, 3) } }, { 1, { TL_CASE_SHAPE(40) }, .lo = -6, .hi = 6 }))
 
-TL_OP(tanh_grad, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast,
-      .vjp = tanh_grad_vjp,
+TL_OP(tanh_grad, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast, .vjp = tanh_grad_vjp,
       TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_SHAPE(3), TL_CASE_SHAPE(2, 1) } },
                { 2, { TL_CASE_SHAPE(0), TL_CASE_SHAPE(1) } }));
 

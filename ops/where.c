@@ -3,22 +3,26 @@
 #ifdef TL_REAL
 
 /* a and b are moved as bits: they may be i32. */
-#define WHERE_LOOP(name, type)                                                                                        \
-    static void name(const tl_run_args *r)                                                                            \
-    {                                                                                                                 \
-        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0), t = tl_row_step(r, 1), u = tl_row_step(r, 2);      \
-        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                         \
-            const type *c = (const type *)r->in[0] + w.offset[0];                                                     \
-            const bits *a = (const bits *)r->in[1] + w.offset[1], *b = (const bits *)r->in[2] + w.offset[2];          \
-            bits *y = (bits *)r->out + w.out;                                                                         \
-            if (s == 1 && t == 1 && u == 1) {                                                                         \
-                TL_SIMD for (int64_t i = 0; i < n; i++) { const bits p = a[i], q = b[i]; y[i] = c[i] != 0 ? p : q; }  \
-            } else {                                                                                                  \
-                for (int64_t i = 0; i < n; i++) y[i] = c[i * s] != 0 ? a[i * t] : b[i * u];                           \
-            }                                                                                                         \
-        }                                                                                                             \
+#define WHERE_LOOP(name, type)                                                                                         \
+    static void name(const tl_run_args *r)                                                                             \
+    {                                                                                                                  \
+        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0), t = tl_row_step(r, 1), u = tl_row_step(r, 2);       \
+        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                          \
+            const type *c = (const type *)r->in[0] + w.offset[0];                                                      \
+            const bits *a = (const bits *)r->in[1] + w.offset[1], *b = (const bits *)r->in[2] + w.offset[2];           \
+            bits *y = (bits *)r->out + w.out;                                                                          \
+            if (s == 1 && t == 1 && u == 1) {                                                                          \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const bits p = a[i], q = b[i];                                                                     \
+                    y[i] = c[i] != 0 ? p : q;                                                                          \
+                }                                                                                                      \
+            } else {                                                                                                   \
+                for (int64_t i = 0; i < n; i++) y[i] = c[i * s] != 0 ? a[i * t] : b[i * u];                            \
+            }                                                                                                          \
+        }                                                                                                              \
     }
-WHERE_LOOP(where_float, float)    /* c's type need not be the result's */
+WHERE_LOOP(where_float, float) /* c's type need not be the result's */
 WHERE_LOOP(where_double, double)
 WHERE_LOOP(where_int, int32_t)
 

@@ -191,6 +191,12 @@ static recording start_recording(bool training)
     return r;
 }
 
+static void end_recording(recording r)
+{
+    tl_tape_free(r.tape);
+    tl_model_free(r.model);
+}
+
 /* The tape must have failed with this status, with all the given words in its sentence. */
 static void fails(recording r, tl_status status, const char *word, const char *word2)
 {
@@ -200,8 +206,7 @@ static void fails(recording r, tl_status status, const char *word, const char *w
     cr_assert(strstr(tl_tape_message(r.tape), word2), "no \"%s\" in: %s", word2, tl_tape_message(r.tape));
     cr_assert(!tl_compile(r.tape));
     cr_assert(tl_model_count(r.model) == 0);
-    tl_tape_free(r.tape);
-    tl_model_free(r.model);
+    end_recording(r);
     cr_assert(tl_live_bytes() == 0, "%zu bytes leak", tl_live_bytes());
 }
 
@@ -436,6 +441,7 @@ Test(defaults, the_forget_bias_can_be_chosen)
     cr_assert(param(model, "two/f/b")[1] == 2 && param(model, "two/i/b")[1] == 0.25);
     cr_assert(param(model, "two/o/br")[1] == 0.25);
     cr_assert(tl_model_find(model, "zero/f/br") < 0);
+    tl_model_free(model);
 }
 
 /* ---- dense ------------------------------------------------------------------------------------------------------ */
@@ -469,6 +475,7 @@ static void dense_values(int rank, const int64_t *dim, bool no_bias)
         for (int64_t k = 0; k < D; k++) y += xv[i / 3 * D + k] * W[k * 3 + i % 3];
         close_to(&r.y[i], &y, 1, 1e-14, 1e-14, "y"); /* rounding of a sum of 5 products */
     }
+    tl_model_free(model);
 }
 
 Test(dense, acts_on_the_last_axis_of_any_rank)
@@ -494,6 +501,7 @@ Test(dense, applies_its_activation)
         cr_assert(b.y[i] == fmax(a.y[i], 0));
     }
     cr_assert(below > 0);
+    tl_model_free(model);
 }
 
 Test(dense, refuses_what_makes_no_sense)
@@ -518,6 +526,7 @@ Test(dense, takes_shorter_options_of_older_programs)
     cr_assert(tl_failed(r.tape) == false, "%s", tl_tape_message(r.tape));
     cr_assert(tl_tape_nodes(r.tape) > 0 && tl_model_find(tl_tape_model(r.tape), "dense/b") >= 0);
     tl_plan_free(plan);
+    end_recording(r);
 }
 
 /* ---- embedding -------------------------------------------------------------------------------------------------- */
@@ -537,6 +546,7 @@ Test(embedding, picks_rows)
     cr_assert(r.shape.rank == 3 && r.shape.dim[0] == 3 && r.shape.dim[1] == 2 && r.shape.dim[2] == 3);
     const double *W = param(model, "embedding/W");
     for (int i = 0; i < 18; i++) cr_assert(r.y[i] == W[ids[i / 3] * 3 + i % 3]);
+    tl_model_free(model);
 }
 
 static tl_tensor embedding_sum(tl_scope *s, const tl_tensor *in, void *user)
@@ -552,6 +562,7 @@ Test(embedding, gradients_of_an_id_that_repeats_add_up)
     const result r = must_run(model, embedding_sum, &in, 1, NULL, GRADIENTS);
     const double times[] = { 1, 0, 3, 0, 2 };
     for (int i = 0; i < 15; i++) cr_assert(r.grad[i] == times[i / 3], "row %d: %g", i / 3, r.grad[i]);
+    tl_model_free(model);
 }
 
 Test(embedding, an_id_out_of_range_is_a_status)
@@ -561,6 +572,7 @@ Test(embedding, an_id_out_of_range_is_a_status)
     const result r = run(model, embedding_fn, &in, 1, NULL, 0);
     cr_assert(r.status == TL_E_INDEX, "%s", tl_status_name(r.status));
     cr_assert(strstr(r.message, "test_layers.c:") && strstr(r.message, "embedding"), "%s", r.message);
+    tl_model_free(model);
 }
 
 Test(embedding, refuses_what_makes_no_sense)
@@ -588,6 +600,8 @@ Test(dropout, is_x_itself_outside_training_and_at_rate_zero)
     cr_assert(tl_is(tl_dropout(t.s, t.x, .rate = TL_ZERO), t.x));
     cr_assert(!tl_is(tl_dropout(t.s, t.x, .rate = 0.5), t.x));
     cr_assert(!tl_failed(t.tape) && !tl_failed(e.tape));
+    end_recording(e);
+    end_recording(t);
 }
 
 /* 10,000 elements: the share that is dropped has deviation 0.0046. */
@@ -604,6 +618,7 @@ Test(dropout, drops_its_share_and_scales_the_rest)
         cr_assert(r.y[i] == 0 || fabs(r.y[i] - kept) <= 4e-16 * fabs(kept), "%d: %.17g", i, r.y[i]); /* 2 roundings */
     }
     cr_assert(fabs(dropped / 10000 - 0.3) < 0.023, "%g dropped", dropped);
+    tl_model_free(model);
 }
 
 Test(dropout, one_mask_for_a_shared_axis)
@@ -622,6 +637,7 @@ Test(dropout, one_mask_for_a_shared_axis)
         differ_b += b.y[i / 8 * 8] != b.y[0];
     }
     cr_assert(differ_a && differ_b);
+    tl_model_free(model);
 }
 
 static tl_tensor two_dropouts(tl_scope *s, const tl_tensor *in, void *user)
@@ -650,6 +666,10 @@ Test(dropout, each_call_and_each_run_has_its_own_mask)
     tl_session_set_runs(session, 0);
     cr_assert(!tl_run(session, plan, &x, 1) && !tl_get(session, "y", &y));
     cr_assert(!memcmp(first, y.data, sizeof first), "the same run has another mask");
+    tl_session_free(session);
+    tl_plan_free(plan);
+    tl_tape_free(tape);
+    tl_model_free(model);
 }
 
 static tl_tensor dropout_after_another(tl_scope *s, const tl_tensor *in, void *user)
@@ -668,6 +688,7 @@ Test(dropout, a_name_keeps_the_mask_when_others_come_and_go)
     const result a = must_run(model, dropout_fn, &x, 1, &unnamed, TRAINING);
     const result b = must_run(model, dropout_after_another, &x, 1, &unnamed, TRAINING);
     cr_assert(memcmp(a.y, b.y, 100 * sizeof *a.y));
+    tl_model_free(model);
 }
 
 Test(dropout, refuses_what_makes_no_sense)
@@ -720,6 +741,7 @@ Test(gate, is_one_chain_of_multiply_adds_in_the_documented_order)
             const double z = gate_chain(model, &c, in[0].data, in[1].data, i);
             cr_assert(r.y[i] == z, "case %d: y[%d] = %.9g, expected %.9g", k, i, r.y[i], z);
         }
+        tl_model_free(model);
     }
 }
 
@@ -732,6 +754,7 @@ Test(gate, rows_may_stand_under_any_axes)
     cr_assert(deep.shape.rank == 3 && deep.shape.dim[0] == 2 && deep.shape.dim[1] == 3 && deep.shape.dim[2] == 3);
     for (int k = 0; k < 2; k++) in[k] = (tl_array){ in[k].dtype, 2, { 6, 4 + k }, 0, in[k].data };
     same_bits(deep, must_run(model, gate_fn, in, 2, &c, 0));
+    tl_model_free(model);
 }
 
 static tl_tensor gate_in_place(tl_scope *s, const tl_tensor *in, void *user)
@@ -748,6 +771,7 @@ Test(gate, without_a_name_and_with_chosen_initial_values)
     const result r = must_run(model, gate_in_place, in, 2, NULL, 0);
     cr_assert(r.shape.dim[1] == 5, "units are h's");
     cr_assert(param(model, "b")[4] == -0.5 && param(model, "W")[19] == 2 && param(model, "U")[24] == 3);
+    tl_model_free(model);
 }
 
 Test(gate, refuses_what_makes_no_sense)
@@ -907,6 +931,7 @@ static void cell_values(tl_dtype dtype, rnn_case c, double rtol)
         }
     close_to(r.y + T * B * H, h, B * H, rtol, rtol, "final h");
     if (kinds[c.kind].states > 1) close_to(r.y + (T + 1) * B * H, cell, B * H, rtol, rtol, "final c");
+    tl_model_free(model);
 }
 
 Test(cells, compute_their_formulas)
@@ -942,6 +967,7 @@ Test(cells, a_user_s_cell_is_the_library_s)
     must_run(model, own_mgu, &x, 1, NULL, 0);
     cr_assert(param(model, "rnn/f/b")[3] == 1 && param(model, "rnn/c/b")[3] == 0);
     same_bits(must_run(model, own_mgu, &x, 1, NULL, GRADIENTS), must_run(model, own_mgu, &x, 1, model, GRADIENTS));
+    tl_model_free(model);
 }
 
 static tl_tensor next_char(tl_scope *s, const tl_tensor *in, void *user)
@@ -962,6 +988,7 @@ Test(cells, the_example_of_the_design_runs)
     const tl_array in[] = { ids_of(TL_DIMS(3, 2), ids), ids_of(TL_DIMS(3, 2), ids) };
     const result r = must_run(model, next_char, in, 2, NULL, GRADIENTS);
     cr_assert(fabs(r.y[0] - log(96)) < 0.2, "%g", r.y[0]);
+    tl_model_free(model);
 }
 
 /* A cell around a cell, as layers.h shows it. */
@@ -998,6 +1025,7 @@ Test(cells, a_wrapper_adds_no_path_and_changes_only_what_it_says)
         const double expected = plain.y[i] + 2 * ((double *)x.data)[i];
         cr_assert(fabs(twice.y[i] - expected) < 1e-15);
     }
+    tl_model_free(model);
 }
 
 /* ---- unrolling -------------------------------------------------------------------------------------------------- */
@@ -1031,6 +1059,7 @@ Test(rnn, a_loop_in_c_gives_the_same_bits)
         same_bits(a, must_run(model, loop_fn, &x, 1, &c, GRADIENTS));
         for (int64_t i = 0; i < a.n_grad; i++) cr_assert(isfinite(a.grad[i]));
         cr_assert(a.y[0] > 0 && a.n_grad == tl_model_size(model));
+        tl_model_free(model);
     }
 }
 
@@ -1045,6 +1074,7 @@ Test(rnn, the_last_of_all_outputs_is_the_output)
         cr_assert(b.shape.rank == 2 && b.shape.dim[0] == B && b.shape.dim[1] == H);
         cr_assert(!memcmp(a.y + (T - 1) * B * H, b.y, B * H * sizeof *b.y));
         cr_assert(memcmp(a.y, b.y, B * H * sizeof *b.y));
+        tl_model_free(model);
     }
 }
 
@@ -1074,6 +1104,7 @@ Test(rnn, chunks_with_the_states_handed_on_give_the_same_bits)
         cr_assert(!memcmp(all.y, a.y, B * H * sizeof *a.y));
         cr_assert(!memcmp(all.y + B * H, b.y, (size_t)b.n * sizeof *b.y), "%s", kinds[k].name);
         cr_assert(b.n == (T - 1 + kinds[k].states) * B * H);
+        tl_model_free(model);
     }
 }
 
@@ -1144,6 +1175,8 @@ Test(rnn, reset_starts_a_row_afresh)
             }
             cr_assert(!memcmp(y, all.y, H * sizeof *y) == !time);
         }
+        end_running(r);
+        tl_model_free(model);
     }
 }
 
@@ -1161,6 +1194,7 @@ Test(rnn, go_backwards_is_the_reversed_sequence)
         const result a = must_run(model, rnn_fn, &reversed, 1, &forward, 0);
         same_bits(a, must_run(model, rnn_fn, &x, 1, &backward, 0));
         cr_assert(memcmp(a.y, must_run(model, rnn_fn, &x, 1, &forward, 0).y, (size_t)a.n * sizeof *a.y));
+        tl_model_free(model);
     }
 }
 
@@ -1189,6 +1223,7 @@ Test(rnn, go_backwards_keeps_each_step_s_random_numbers)
         cr_assert(!memcmp(a.y + t * 32, b.y + (T - 1 - t) * 32, 32 * sizeof *a.y), "step %d", t);
         cr_assert(!t || memcmp(a.y, a.y + t * 32, 32 * sizeof *a.y));
     }
+    tl_model_free(model);
 }
 
 static tl_tensor backward_reset_fn(tl_scope *s, const tl_tensor *in, void *user)
@@ -1213,6 +1248,7 @@ Test(rnn, reset_follows_x_backwards)
         const double *expected = k < 2 ? a.y + k * B * H : c.y + (k - 2) * B * H;
         cr_assert(!memcmp(b.y + k * B * H, expected, H * sizeof *a.y), "row 0 at %d", k);
     }
+    tl_model_free(model);
 }
 
 static tl_tensor each_fn(tl_scope *s, const tl_tensor *in, void *user)
@@ -1227,6 +1263,7 @@ Test(rnn, each_receives_every_output)
     tl_model *model = tl_model_new();
     const tl_array x = F32(1, T, B, D);
     same_bits(must_run(model, each_fn, &x, 1, NULL, 0), must_run(model, each_fn, &x, 1, model, 0));
+    tl_model_free(model);
 }
 
 /* A cell whose two states have shapes of their own: a learned vector, and a count of steps [B]. */
@@ -1271,6 +1308,7 @@ Test(rnn, a_cell_records_initial_states_of_its_own)
     ((float *)in[2].data)[2 * B + 1] = -3; /* row 1 starts afresh before step 2: it counts 20 + 2 instead of 20 + 4 */
     const result c = must_run(model, counting_fn, in, 3, model, 0);
     cr_assert(c.y[0] < b.y[0] - 100 * 2 + B * H && c.y[0] > b.y[0] - 100 * 2 - B * H, "%g, %g", b.y[0], c.y[0]);
+    tl_model_free(model);
 }
 
 Test(rnn, refuses_what_makes_no_sense)
@@ -1339,6 +1377,7 @@ Test(rnn, a_cell_may_take_ids)
     tl_model *model = tl_model_new();
     same_bits(must_run(model, reading_fn, &ids, 1, NULL, 0), must_run(model, reading_fn, &ids, 1, model, 0));
     cr_assert(tl_model_count(model) == 4);
+    tl_model_free(model);
 }
 
 static tl_tensor failing_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
@@ -1407,6 +1446,7 @@ Test(names, in_steps_under_again_and_with_names_layers_may_be_repeated)
     tl_plan_free(tl_compile(r.tape));
     cr_assert(tl_model_find(r.model, "steps/dense/W") >= 0 && tl_model_find(r.model, "other/W") >= 0);
     cr_assert(tl_model_count(r.model) == 3 * 2 + 2 * 12, "%d parameters", tl_model_count(r.model));
+    end_recording(r);
 }
 
 /* Every library function puts the caller's place back: what follows is recorded in `enc`, not in `enc/dense`. */
@@ -1571,6 +1611,7 @@ Test(losses, cross_entropy_is_the_mean_of_minus_ln_p)
     memcpy(in[0].data, (double[]){ 1e4, 0, 0, 0 }, 4 * sizeof(double)); /* the first position costs 10,000 */
     const result big = must_run(model, cross_entropy_fn, in, 2, NULL, 0);
     cr_assert(isfinite(big.y[0]) && big.y[0] > 1e4 / 6);
+    tl_model_free(model);
 }
 
 Test(losses, mse_is_the_mean_of_squares)
@@ -1580,6 +1621,7 @@ Test(losses, mse_is_the_mean_of_squares)
     double expected = 0;
     for (int i = 0; i < 6; i++) expected += pow(((double *)in[0].data)[i] - ((double *)in[1].data)[i], 2) / 6;
     close_to(must_run(model, mse_fn, in, 2, NULL, 0).y, &expected, 1, 1e-14, 0, "loss");
+    tl_model_free(model);
 }
 
 Test(losses, an_absent_target_gives_an_absent_loss)
@@ -1587,6 +1629,7 @@ Test(losses, an_absent_target_gives_an_absent_loss)
     recording r = start_recording(false);
     cr_assert(tl_absent(tl_cross_entropy(r.x, TL_NONE)) && tl_absent(tl_mse(r.x, TL_NONE)));
     cr_assert(!tl_failed(r.tape));
+    end_recording(r);
 }
 
 Test(losses, refuse_what_does_not_fit)
@@ -1622,11 +1665,13 @@ static tl_tensor dropped(tl_scope *s, const tl_tensor *in, void *user)
     return tl_sum(tl_square(tl_dropout(s, y, .rate = 0.4, .shared = *(unsigned *)user)), TL_ALL);
 }
 
+/* Frees the model. */
 static void checked(tl_model *model, tl_model_fn fn, const tl_array *in, int n, void *user, bool training)
 {
     const tl_gradcheck_result g = tl_gradcheck(model, fn, in, n, user, .inputs = true, .training = training);
     cr_assert(g.passed, "%s: %s (%.17g, differences %.17g)", tl_message(), g.where, g.analytic, g.numeric);
     cr_assert(g.probes > 0 && g.kinks == 0);
+    tl_model_free(model);
 }
 
 Test(gradients, of_dense_embedding_dropout_and_losses)
@@ -1836,6 +1881,7 @@ static void recurrent_fixture(fixture f)
     if (f.n_initial > 1) compare(r, &f, "gc0", "gin", "c0");
     check_grads(model, &f, tl_session_gradients(r.session, NULL, NULL));
     end_running(r);
+    tl_model_free(model);
 }
 
 static int kind_of(const fx_case *c)
@@ -1940,6 +1986,7 @@ static void chunked_fixture(fixture f)
     close_to(&loss, fx_get(f.c, "loss", "loss")->f, 1, 1e-9, 1e-12, f.c->name);
     check_grads(model, &f, sum);
     end_running(r);
+    tl_model_free(model);
 }
 
 Test(fixtures, chunks_are_keras_stateful_and_pytorch_s_detached_states)
@@ -2008,6 +2055,7 @@ static void layer_fixture(const char *name, tl_model_fn fn, const char *input, c
         close_to(grad + p->offset, t->f, t->count, 1e-9, 1e-12, params[k][1]);
     }
     end_running(r);
+    tl_model_free(model);
 }
 
 Test(fixtures, dense_and_embedding_are_keras)
@@ -2048,6 +2096,9 @@ Test(fixtures, losses_are_keras_and_pytorch_s)
         cr_assert(r.plan && !tl_run(r.session, r.plan, in, 2), "%s: %s", cases[k].name, tl_message());
         compare(r, &f, "y", "loss", "loss");
         compare(r, &f, "gx", "gin", cases[k].y);
+        tl_model *model = r.model;
+        end_running(r);
+        tl_model_free(model);
     }
 }
 #endif

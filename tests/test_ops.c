@@ -322,6 +322,36 @@ static tl_tensor absent(const tl_vjp *v, int i) { return (void)v, (void)i, TL_NO
 static tl_tensor undefined(const tl_vjp *v, int i) { return (void)i, tl_mul(v->g, tl_sqrt(tl_neg(tl_exp(v->y)))); }
 static tl_tensor infinite(const tl_vjp *v, int i) { return (void)i, tl_div(v->g, tl_sub(v->y, v->y)); }
 
+/* Any rule of any op, for any operand, with its sign flipped. */
+static const struct tl_op *flipped_op;
+static int flipped_operand, flips;
+
+static tl_tensor flipped_rule(const tl_vjp *v, int i)
+{
+    const tl_tensor d = flipped_op->vjp(v, i);
+    if (i != flipped_operand || tl_absent(d)) return d;
+    flips++;
+    return tl_neg(d);
+}
+
+Test(op_suite, finds_a_flipped_sign_in_any_rule)
+{
+    int rules = 0;
+    for (int k = 0; k < tl_op_count(); k++) {
+        flipped_op = tl_op_at(k);
+        if (!flipped_op->vjp) continue;
+        for (flipped_operand = 0; flipped_operand < TL_CASE_INPUTS; flipped_operand++) {
+            struct tl_op op = *flipped_op;
+            op.vjp = flipped_rule;
+            flips = 0;
+            const tl_check_op_result r = tl_check_op(&op);
+            cr_assert(r.passed == !flips, "%s, operand %d: %d flips", op.name, flipped_operand, flips);
+            rules += flips > 0;
+        }
+    }
+    cr_assert(rules > tl_op_count() / 2, "%d rules", rules);
+}
+
 Test(op_suite, finds_wrong_gradients_of_tanh)
 {
     static const tl_vjp_fn faults[] = { flipped, dropped, scaled, shifted, of_operand, absent };

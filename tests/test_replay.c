@@ -51,6 +51,13 @@ void free(void *p)
 }
 #endif
 
+/* Valgrind has a heap of its own, and knows no denormals mode. */
+static bool on_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload && strstr(preload, "vgpreload");
+}
+
 static tl_model *model;
 static tl_tape *tape;
 static tl_scope *root;
@@ -132,8 +139,8 @@ static void check_graph(tl_dtype dtype, uint64_t seed)
     random_graph g;
     record_random(&g, root, in, seed);
     tl_tensor mark[MARKS] = { draw_node(&g), draw_node(&g), g.node[g.n - 1] };
-    const tl_tensor loss = tl_add(tl_sum(tl_square(g.node[g.n - 1]), TL_ALL),
-                                  tl_sum(g.node[g.n - 2 - draw(&g, 6)], TL_ALL));
+    tl_tensor loss = tl_sum(tl_square(g.node[g.n - 1]), TL_ALL);
+    for (int i = 2; i <= 10; i++) loss = tl_add(loss, tl_sum(tl_tanh(g.node[g.n - i]), TL_ALL));
     tl_grad(loss, (tl_tensor[]){ g.node[0], draw_node(&g), draw_node(&g) }, 3, mark + 3);
     tl_backward(loss);
     cr_assert(!tl_failed(tape), "graph %d: %s", (int)seed, tl_tape_message(tape));
@@ -613,7 +620,7 @@ Test(replay, allocates_nothing)
     void *volatile p = malloc(1);
     free(p);
     counting = false;
-    cr_assert_eq(heap_calls, 2, "the heap is not counted");
+    cr_assert(heap_calls == 2 || on_valgrind(), "the heap is not counted");
     heap_calls = 0;
     counting = true;
 #endif
@@ -836,6 +843,7 @@ enum { CONTROL = 0xFFC0 }; /* all of MXCSR but the flags that operations raise *
 
 Test(denormals, are_flushed_inside_and_the_caller_keeps_his_mode)
 {
+    if (on_valgrind()) return;
     begin_with(TL_F32);
     float v[2] = { 1e-30f, 1 };
     int32_t id = 0;

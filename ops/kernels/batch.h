@@ -57,10 +57,15 @@ static void batch_begin(batch_product *s, const tl_run_args *r)
     const tl_desc *y = r->out_desc, *a = &r->in_desc[0], *b = &r->in_desc[1];
     const bool has_from = r->n_in > 2 && r->in[2];
     const int64_t lda = a->dim[a->rank - 1], ldb = b->dim[b->rank - 1];
-    s->one = (product){ .m = y->dim[y->rank - 2], .n = y->dim[y->rank - 1], .k = p->ta ? a->dim[a->rank - 2] : lda,
+    s->one = (product){ .m = y->dim[y->rank - 2],
+                        .n = y->dim[y->rank - 1],
+                        .k = p->ta ? a->dim[a->rank - 2] : lda,
                         .a = { r->in[0], p->ta ? 1 : lda, p->ta ? lda : 1 },
                         .b = { r->in[1], p->tb ? 1 : ldb, p->tb ? ldb : 1 },
-                        .c = r->out, .row = y->dim[y->rank - 1], .col = 1, .work = r->work };
+                        .c = r->out,
+                        .row = y->dim[y->rank - 1],
+                        .col = 1,
+                        .work = r->work };
     if (has_from) s->one.from = start_of(r->in[2], &r->in_desc[2], s->one.n);
     s->ta = p->ta;
     s->tb = p->tb;
@@ -98,8 +103,14 @@ static void run_blas(const batch_product *s)
     const product *p = &s->one;
     for (int64_t i = 0; p->from.p && i < p->m; i++)
         for (int64_t j = 0; j < p->n; j++) p->c[i * p->n + j] = p->from.p[i * p->from.row + j * p->from.col];
-    const tl_blas_product q = { .m = p->m, .n = p->n, .k = p->k, .lda = s->ta ? p->a.col : p->a.row,
-                                .ldb = s->tb ? p->b.col : p->b.row, .ldc = p->n, .ta = s->ta, .tb = s->tb,
+    const tl_blas_product q = { .m = p->m,
+                                .n = p->n,
+                                .k = p->k,
+                                .lda = s->ta ? p->a.col : p->a.row,
+                                .ldb = s->tb ? p->b.col : p->b.row,
+                                .ldc = p->n,
+                                .ta = s->ta,
+                                .tb = s->tb,
                                 .add = p->from.p != NULL };
     tl_blas(&q, p->a.p, p->b.p, p->c);
 }

@@ -62,10 +62,10 @@ const char *tl_blas_core(void)
     return openblas_get_corename();
 }
 
-#define TL_BLAS(type, real, gemm)                                                                                     \
+#define TL_BLAS(type, real, gemm)                                                                                      \
     void tl_blas_##type(const tl_blas_product *p, const real *a, const real *b, real *c)                               \
-    {                                                                                                                 \
-        tl_blas_init();                                                                                               \
+    {                                                                                                                  \
+        tl_blas_init();                                                                                                \
         gemm(CblasRowMajor, p->ta ? CblasTrans : CblasNoTrans, p->tb ? CblasTrans : CblasNoTrans, (blasint)p->m,       \
              (blasint)p->n, (blasint)p->k, 1, a, (blasint)p->lda, b, (blasint)p->ldb, p->add, c, (blasint)p->ldc);     \
     }

@@ -46,78 +46,97 @@ static inline void tl_rows_next(tl_rows *w, const tl_run_args *r)
 
 /* y = EXPR of x: UNARY_KERNEL(square, x * x). With attributes: UNARY_KERNEL_ATTR(scale, declarations;, x * v). */
 #define UNARY_KERNEL(op, ...) UNARY_KERNEL_ATTR(op, , __VA_ARGS__)
-#define UNARY_KERNEL_ATTR(op, declare, ...)                                                                           \
-    KERNEL(op)                                                                                                        \
-    {                                                                                                                 \
-        declare                                                                                                       \
-        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0);                                                    \
-        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                         \
-            const real *px = (const real *)r->in[0] + w.offset[0];                                                    \
-            real *y = (real *)r->out + w.out;                                                                         \
-            if (s == 1) {                                                                                             \
-                TL_SIMD for (int64_t i = 0; i < n; i++) { const real x = px[i]; y[i] = (__VA_ARGS__); }               \
-            } else {                                                                                                  \
-                for (int64_t i = 0; i < n; i++) { const real x = px[i * s]; y[i] = (__VA_ARGS__); }                   \
-            }                                                                                                         \
-        }                                                                                                             \
-        return TL_OK;                                                                                                 \
+#define UNARY_KERNEL_ATTR(op, declare, ...)                                                                            \
+    KERNEL(op)                                                                                                         \
+    {                                                                                                                  \
+        declare const int64_t n = tl_row_length(r), s = tl_row_step(r, 0);                                             \
+        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                          \
+            const real *px = (const real *)r->in[0] + w.offset[0];                                                     \
+            real *y = (real *)r->out + w.out;                                                                          \
+            if (s == 1) {                                                                                              \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real x = px[i];                                                                              \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            } else {                                                                                                   \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real x = px[i * s];                                                                          \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        return TL_OK;                                                                                                  \
     }
 
 /* Operands may be the output itself (in place), element by element, which `ivdep` allows. */
 #if defined __clang__
-# define TL_SIMD _Pragma("clang loop vectorize(assume_safety)")
-# pragma clang diagnostic ignored "-Wpass-failed"   /* where calls to libm stand in the way */
+#define TL_SIMD _Pragma("clang loop vectorize(assume_safety)")
+#pragma clang diagnostic ignored "-Wpass-failed" /* where calls to libm stand in the way */
 #else
-# define TL_SIMD _Pragma("GCC ivdep")
+#define TL_SIMD _Pragma("GCC ivdep")
 #endif
 
 /* y = EXPR of a and b. */
-#define BINARY_KERNEL(op, ...)                                                                                        \
-    KERNEL(op)                                                                                                        \
-    {                                                                                                                 \
-        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0), t = tl_row_step(r, 1);                             \
-        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                         \
-            const real *pa = (const real *)r->in[0] + w.offset[0], *pb = (const real *)r->in[1] + w.offset[1];        \
-            real *y = (real *)r->out + w.out;                                                                         \
-            if (s == 1 && t == 1) {                                                                                   \
-                TL_SIMD for (int64_t i = 0; i < n; i++) { const real a = pa[i], b = pb[i]; y[i] = (__VA_ARGS__); }    \
-            } else if (s == 1 && t == 0 && n) {                                                                       \
-                const real b = *pb;                                                                                   \
-                TL_SIMD for (int64_t i = 0; i < n; i++) { const real a = pa[i]; y[i] = (__VA_ARGS__); }               \
-            } else if (s == 0 && t == 1 && n) {                                                                       \
-                const real a = *pa;                                                                                   \
-                TL_SIMD for (int64_t i = 0; i < n; i++) { const real b = pb[i]; y[i] = (__VA_ARGS__); }               \
-            } else {                                                                                                  \
-                for (int64_t i = 0; i < n; i++) {                                                                     \
-                    const real a = pa[i * s], b = pb[i * t];                                                          \
-                    y[i] = (__VA_ARGS__);                                                                             \
-                }                                                                                                     \
-            }                                                                                                         \
-        }                                                                                                             \
-        return TL_OK;                                                                                                 \
+#define BINARY_KERNEL(op, ...)                                                                                         \
+    KERNEL(op)                                                                                                         \
+    {                                                                                                                  \
+        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0), t = tl_row_step(r, 1);                              \
+        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                          \
+            const real *pa = (const real *)r->in[0] + w.offset[0], *pb = (const real *)r->in[1] + w.offset[1];         \
+            real *y = (real *)r->out + w.out;                                                                          \
+            if (s == 1 && t == 1) {                                                                                    \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real a = pa[i], b = pb[i];                                                                   \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            } else if (s == 1 && t == 0 && n) {                                                                        \
+                const real b = *pb;                                                                                    \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real a = pa[i];                                                                              \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            } else if (s == 0 && t == 1 && n) {                                                                        \
+                const real a = *pa;                                                                                    \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real b = pb[i];                                                                              \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            } else {                                                                                                   \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real a = pa[i * s], b = pb[i * t];                                                           \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        return TL_OK;                                                                                                  \
     }
 
 /* y = EXPR of a, b and c. */
-#define TERNARY_KERNEL(op, ...)                                                                                       \
-    KERNEL(op)                                                                                                        \
-    {                                                                                                                 \
-        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0), t = tl_row_step(r, 1), u = tl_row_step(r, 2);      \
-        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                         \
-            const real *pa = (const real *)r->in[0] + w.offset[0], *pb = (const real *)r->in[1] + w.offset[1];        \
-            const real *pc = (const real *)r->in[2] + w.offset[2];                                                    \
-            real *y = (real *)r->out + w.out;                                                                         \
-            if (s == 1 && t == 1 && u == 1) {                                                                         \
-                TL_SIMD for (int64_t i = 0; i < n; i++) {                                                             \
-                    const real a = pa[i], b = pb[i], c = pc[i];                                                       \
-                    y[i] = (__VA_ARGS__);                                                                             \
-                }                                                                                                     \
-            } else {                                                                                                  \
-                for (int64_t i = 0; i < n; i++) {                                                                     \
-                    const real a = pa[i * s], b = pb[i * t], c = pc[i * u];                                           \
-                    y[i] = (__VA_ARGS__);                                                                             \
-                }                                                                                                     \
-            }                                                                                                         \
-        }                                                                                                             \
-        return TL_OK;                                                                                                 \
+#define TERNARY_KERNEL(op, ...)                                                                                        \
+    KERNEL(op)                                                                                                         \
+    {                                                                                                                  \
+        const int64_t n = tl_row_length(r), s = tl_row_step(r, 0), t = tl_row_step(r, 1), u = tl_row_step(r, 2);       \
+        for (tl_rows w = tl_rows_begin(r); w.left > 0; tl_rows_next(&w, r)) {                                          \
+            const real *pa = (const real *)r->in[0] + w.offset[0], *pb = (const real *)r->in[1] + w.offset[1];         \
+            const real *pc = (const real *)r->in[2] + w.offset[2];                                                     \
+            real *y = (real *)r->out + w.out;                                                                          \
+            if (s == 1 && t == 1 && u == 1) {                                                                          \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real a = pa[i], b = pb[i], c = pc[i];                                                        \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            } else {                                                                                                   \
+                for (int64_t i = 0; i < n; i++) {                                                                      \
+                    const real a = pa[i * s], b = pb[i * t], c = pc[i * u];                                            \
+                    y[i] = (__VA_ARGS__);                                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        return TL_OK;                                                                                                  \
     }
 #endif

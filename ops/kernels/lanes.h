@@ -4,7 +4,7 @@
 
 #include "ops/kernels/vector.h"
 
-enum { LANES = 16, PARTS = LANES / W };    /* the lanes are held in as many vectors as it takes */
+enum { LANES = 16, PARTS = LANES / W }; /* the lanes are held in as many vectors as it takes */
 
 static inline real lanes_sum(const real *x, int64_t n)
 {

@@ -27,7 +27,8 @@ static inline void tl_philox_blocks(const uint32_t counter[4], const uint32_t ke
         b[i] = counter[1], c[i] = counter[2], d[i] = counter[3];
     }
     for (int round = 0; round < 10; round++, k += 0x9E3779B9u, l += 0xBB67AE85u)
-        _Pragma("omp simd") for (int i = 0; i < PHILOX_BLOCKS; i++) {
+        _Pragma("omp simd") for (int i = 0; i < PHILOX_BLOCKS; i++)
+        {
             const uint64_t p = (uint64_t)0xD2511F53u * a[i], q = (uint64_t)0xCD9E8D57u * c[i];
             a[i] = (uint32_t)(q >> 32) ^ b[i] ^ k;
             b[i] = (uint32_t)q;

@@ -13,9 +13,9 @@
 #include "ops/kernels/vector.h"
 
 #define TL_PANEL_DEPTH 256
-#define TL_BLOCK_ROWS 240                  /* of a, read from the L2 cache once for each panel */
-#define TL_DIRECT_ROWS (3 * TILE_ROWS)     /* up to so many rows b is not worth packing */
-#define TL_NARROW 4096                     /* elements of a from which a narrow product is transposed */
+#define TL_BLOCK_ROWS 240              /* of a, read from the L2 cache once for each panel */
+#define TL_DIRECT_ROWS (3 * TILE_ROWS) /* up to so many rows b is not worth packing */
+#define TL_NARROW 4096                 /* elements of a from which a narrow product is transposed */
 enum { TILE_WIDTH = 2 * W };
 
 /* A matrix in memory: element (i, j) stands at p[i * row + j * col]. */
@@ -26,10 +26,10 @@ typedef struct product_matrix {
 
 typedef struct product {
     int64_t m, n, k;
-    product_matrix a, b, from;             /* from.p NULL: 0 */
+    product_matrix a, b, from; /* from.p NULL: 0 */
     real *c;
-    int64_t row, col;                      /* strides of c */
-    real *work;                            /* for one panel */
+    int64_t row, col; /* strides of c */
+    real *work;       /* for one panel */
 } product;
 
 /* A tile of c, `columns` wide, against a panel of b with rows ldb apart. */
@@ -47,9 +47,9 @@ typedef struct tile_args {
 } tile_args;
 
 #if defined __clang__
-# define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
-# define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 
 static inline __attribute__((always_inline)) void tile(const tile_args *t, const int rows, const int vectors,
@@ -61,32 +61,33 @@ static inline __attribute__((always_inline)) void tile(const tile_args *t, const
     const real *a = t->a, *b = t->b;
     const int64_t a_row = t->a_row, a_col = t->a_col, ldb = t->ldb;
 #define AT(v) (part && (v) == last)
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const real *f = t->from + i * t->ldf + v * W;
-            sum[i][v] = !t->from ? vzero() : AT(v) ? vload_part(f, mask) : vload(f);
-        }
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++)
+    {
+        const real *f = t->from ? t->from + i * t->ldf + v * W : NULL;
+        sum[i][v] = !f ? vzero() : AT(v) ? vload_part(f, mask) : vload(f);
+    }
     for (int64_t k = t->k; k > 0; k--, a += a_col, b += ldb) {
         vec y[2];
         UNROLL for (int v = 0; v < vectors; v++) y[v] = AT(v) ? vload_part(b + v * W, mask) : vload(b + v * W);
-        UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int i = 0; i < rows; i++)
+        {
             const vec x = vspread(a + i * a_row);
             UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vfma(x, y[v], sum[i][v]);
         }
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < vectors; v++) {
-            real *c = t->c + i * t->ldc + v * W;
-            if (AT(v)) vstore_part(c, mask, sum[i][v]);
-            else vstore(c, sum[i][v]);
-        }
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++)
+    {
+        real *c = t->c + i * t->ldc + v * W;
+        if (AT(v)) vstore_part(c, mask, sum[i][v]);
+        else vstore(c, sum[i][v]);
+    }
 #undef AT
 }
 
-#define TILE(rows)                                                                                                    \
-    static void tile_##rows##_1(const tile_args *t) { tile(t, rows, 1, false); }                                      \
-    static void tile_##rows##_1_part(const tile_args *t) { tile(t, rows, 1, true); }                                  \
-    static void tile_##rows##_2(const tile_args *t) { tile(t, rows, 2, false); }                                      \
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows##_1(const tile_args *t) { tile(t, rows, 1, false); }                                       \
+    static void tile_##rows##_1_part(const tile_args *t) { tile(t, rows, 1, true); }                                   \
+    static void tile_##rows##_2(const tile_args *t) { tile(t, rows, 2, false); }                                       \
     static void tile_##rows##_2_part(const tile_args *t) { tile(t, rows, 2, true); }
 TILES(TILE)
 #undef TILE
@@ -185,12 +186,20 @@ static void product_blocks(const product *s)
 static void product_run(const product *s)
 {
     if (is_one_tile(s)) {
-        const tile_args t = { s->k, s->a.p, s->a.row, s->a.col, s->b.p, s->b.row, s->from.p, s->from.row, s->c, s->row,
-                              (int)s->n };
+        const tile_args t = { s->k,      s->a.p,      s->a.row, s->a.col, s->b.p,   s->b.row,
+                              s->from.p, s->from.row, s->c,     s->row,   (int)s->n };
         tiles[s->m - 1][s->n > W][s->n % W != 0](&t);
-    } else if (s->n < W / 2 && s->m > s->n && s->m * s->k > TL_NARROW) {   /* transposed, it fills vectors */
-        product_blocks(&(product){ s->n, s->m, s->k, { s->b.p, s->b.col, s->b.row }, { s->a.p, s->a.col, s->a.row },
-                                   { s->from.p, s->from.col, s->from.row }, s->c, s->col, s->row, s->work });
+    } else if (s->n < W / 2 && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
+        product_blocks(&(product){ s->n,
+                                   s->m,
+                                   s->k,
+                                   { s->b.p, s->b.col, s->b.row },
+                                   { s->a.p, s->a.col, s->a.row },
+                                   { s->from.p, s->from.col, s->from.row },
+                                   s->c,
+                                   s->col,
+                                   s->row,
+                                   s->work });
     } else {
         product_blocks(s);
     }

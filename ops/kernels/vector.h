@@ -9,19 +9,19 @@ static inline double tl_fma_f64(double a, double b, double c) { return fma(a, b,
 
 /* TILE_ROWS: how many rows of two vectors fit the registers, beside one row of b and one element of a. */
 #if defined __AVX512F__ && defined __AVX512VL__
-# include <immintrin.h>
-# define VECTOR_BYTES 64
-# define TILE_ROWS 12
-# define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
+#include <immintrin.h>
+#define VECTOR_BYTES 64
+#define TILE_ROWS 12
+#define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
 #elif defined __AVX2__ && defined __FMA__
-# include <immintrin.h>
-# define VECTOR_BYTES 32
-# define TILE_ROWS 6
-# define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6)
+#include <immintrin.h>
+#define VECTOR_BYTES 32
+#define TILE_ROWS 6
+#define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6)
 #else
-# define VECTOR_BYTES 16
-# define TILE_ROWS 4
-# define TILES(T) T(1) T(2) T(3) T(4)
+#define VECTOR_BYTES 16
+#define TILE_ROWS 4
+#define TILES(T) T(1) T(2) T(3) T(4)
 #endif
 
 enum { W = VECTOR_BYTES / sizeof(real) };
@@ -37,29 +37,29 @@ static inline vec vzero(void) { return (vec){ 0 }; }
 #define VOP(name) TL_JOIN3(V##name, TL_TYPE, VECTOR_BYTES)
 
 #if VECTOR_BYTES == 64
-# define VFMA_f32_64 _mm512_fmadd_ps
-# define VFMA_f64_64 _mm512_fmadd_pd
-# define VSPREAD_f32_64 _mm512_set1_ps
-# define VSPREAD_f64_64 _mm512_set1_pd
-# define VLOAD_f32_64 _mm512_maskz_loadu_ps
-# define VLOAD_f64_64 _mm512_maskz_loadu_pd
-# define VSTORE_f32_64 _mm512_mask_storeu_ps
-# define VSTORE_f64_64 _mm512_mask_storeu_pd
-# define VMASK_f32_64 __mmask16
-# define VMASK_f64_64 __mmask8
+#define VFMA_f32_64 _mm512_fmadd_ps
+#define VFMA_f64_64 _mm512_fmadd_pd
+#define VSPREAD_f32_64 _mm512_set1_ps
+#define VSPREAD_f64_64 _mm512_set1_pd
+#define VLOAD_f32_64 _mm512_maskz_loadu_ps
+#define VLOAD_f64_64 _mm512_maskz_loadu_pd
+#define VSTORE_f32_64 _mm512_mask_storeu_ps
+#define VSTORE_f64_64 _mm512_mask_storeu_pd
+#define VMASK_f32_64 __mmask16
+#define VMASK_f64_64 __mmask8
 typedef VOP(MASK) vmask;
 static inline vmask vfirst(int n) { return (vmask)((1u << n) - 1); }
 static inline vec vload_part(const real *p, vmask m) { return (vec)VOP(LOAD)(m, p); }
 static inline void vstore_part(real *p, vmask m, vec v) { VOP(STORE)(p, m, v); }
 #elif VECTOR_BYTES == 32
-# define VFMA_f32_32 _mm256_fmadd_ps
-# define VFMA_f64_32 _mm256_fmadd_pd
-# define VSPREAD_f32_32 _mm256_set1_ps
-# define VSPREAD_f64_32 _mm256_set1_pd
-# define VLOAD_f32_32 _mm256_maskload_ps
-# define VLOAD_f64_32 _mm256_maskload_pd
-# define VSTORE_f32_32 _mm256_maskstore_ps
-# define VSTORE_f64_32 _mm256_maskstore_pd
+#define VFMA_f32_32 _mm256_fmadd_ps
+#define VFMA_f64_32 _mm256_fmadd_pd
+#define VSPREAD_f32_32 _mm256_set1_ps
+#define VSPREAD_f64_32 _mm256_set1_pd
+#define VLOAD_f32_32 _mm256_maskload_ps
+#define VLOAD_f64_32 _mm256_maskload_pd
+#define VSTORE_f32_32 _mm256_maskstore_ps
+#define VSTORE_f64_32 _mm256_maskstore_pd
 typedef __m256i vmask;
 static inline vmask vfirst(int n)
 {
@@ -77,7 +77,10 @@ static inline vec vload_part(const real *p, vmask m)
     for (int i = 0; i < m; i++) v[i] = p[i];
     return v;
 }
-static inline void vstore_part(real *p, vmask m, vec v) { for (int i = 0; i < m; i++) p[i] = v[i]; }
+static inline void vstore_part(real *p, vmask m, vec v)
+{
+    for (int i = 0; i < m; i++) p[i] = v[i];
+}
 #endif
 
 #if VECTOR_BYTES > 16

@@ -26,7 +26,7 @@ static inline float tl_float_of(uint32_t u)
     return x;
 }
 
-#define TL_ROUNDER 0x1.8p23f   /* adding it leaves a float rounded to an integer, which stands in its lowest bits */
+#define TL_ROUNDER 0x1.8p23f /* adding it leaves a float rounded to an integer, which stands in its lowest bits */
 
 /* expm1(r) on |r| <= ln2 / 2 */
 static inline float tl_expm1_near(float r)
@@ -49,7 +49,7 @@ static inline float tl_exp_f32(float x)
     x = x < -104.0f ? -104.0f : x;
     const float t = fmaf(x, 1.44269504f, TL_ROUNDER);
     const float p = tl_expm1_near(tl_less_ln2(x, t - TL_ROUNDER)) + 1.0f;
-    const int32_t n = (int32_t)(tl_bits_of(t) - tl_bits_of(TL_ROUNDER)), half = n >> 1;   /* 2^n may be no float */
+    const int32_t n = (int32_t)(tl_bits_of(t) - tl_bits_of(TL_ROUNDER)), half = n >> 1; /* 2^n may be no float */
     return p * tl_float_of((uint32_t)(half + 127) << 23) * tl_float_of((uint32_t)(n - half + 127) << 23);
 }
 
@@ -61,7 +61,7 @@ static inline float tl_tanh_f32(float x)
     const float t = fmaf(a, 1.44269504f, TL_ROUNDER);
     const float q = tl_expm1_near(tl_less_ln2(a, t - TL_ROUNDER));
     const float s = tl_float_of((tl_bits_of(t) - tl_bits_of(TL_ROUNDER) + 127) << 23);
-    const float e = fmaf(s, q, s - 1.0f);                                                  /* expm1(2 |x|) */
+    const float e = fmaf(s, q, s - 1.0f); /* expm1(2 |x|) */
     return tl_float_of(tl_bits_of(e / (e + 2.0f)) | sign);
 }
 
@@ -76,9 +76,9 @@ static inline uint32_t tl_choose(uint32_t c, uint32_t a, uint32_t b) { return (-
 
 static inline float tl_log_f32(float x)
 {
-    const uint32_t tiny = tl_choose(tl_bits_of(x) < 0x00800000u, 25, 0);   /* denormals are scaled by 2^25 first */
+    const uint32_t tiny = tl_choose(tl_bits_of(x) < 0x00800000u, 25, 0); /* denormals are scaled by 2^25 first */
     const float y = x * tl_float_of((127 + tiny) << 23);
-    const uint32_t u = tl_bits_of(y) - 0x3f3504f3u;                 /* relative to sqrt(1/2) */
+    const uint32_t u = tl_bits_of(y) - 0x3f3504f3u; /* relative to sqrt(1/2) */
     const float e = (float)(((int32_t)u >> 23) - (int32_t)tiny);
     const float f = tl_float_of((u & 0x7fffffu) + 0x3f3504f3u) - 1.0f, z = f * f;
     float p = 7.0376836292e-2f;
@@ -92,9 +92,9 @@ static inline float tl_log_f32(float x)
     p = fmaf(p, f, 3.3333331174e-1f);
     const float low = fmaf(e, -2.12194440e-4f, p * f * z);
     const float r = fmaf(e, 0.693359375f, fmaf(-0.5f, z, low) + f);
-    const uint32_t v = tl_bits_of(y);      /* choices are masks, since gcc does not vectorise the ?: of floats here */
+    const uint32_t v = tl_bits_of(y); /* choices are masks, since gcc does not vectorise the ?: of floats here */
     uint32_t w = tl_bits_of(r);
-    w = tl_choose(v >= 0x7f800000u, v, w);                 /* infinity and NaN are their own logarithms */
+    w = tl_choose(v >= 0x7f800000u, v, w); /* infinity and NaN are their own logarithms */
     w = tl_choose(v - 0x80000001u < 0x7f800000u, 0x7fc00000u, w);
     w = tl_choose(!(v << 1), 0xff800000u, w);
     return tl_float_of(w);
