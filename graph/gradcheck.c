@@ -93,11 +93,6 @@ static tl_tensor both(tl_op_role role, tl_tensor a, tl_tensor b)
     return tl_apply(tl_op_of_role(role), (tl_tensor[]){ a, b }, 2, NULL);
 }
 
-static tl_tensor sum_of(tl_tensor x)
-{
-    return tl_apply(tl_op_of_role(TL_ROLE_SUM), &x, 1, &(tl_sum_attr){ 0, tl_rank(x), 0 });
-}
-
 /* A parameter used in a step becomes parameter + zero; the zero's gradient is that step's own contribution. */
 static tl_tensor use_in_step(tl_probe *probe, tl_scope *s, tl_tensor param, const char *path)
 {
@@ -169,7 +164,7 @@ static tl_tensor project_gradient(tl_checker *c, tl_tensor loss)
         for (int64_t k = 0; k < tl_size(g); k++) u[k] = tl_random_next_normal(&c->random);
         const tl_shape shape = tl_shape_of(g);
         const tl_tensor w = tl_const(&c->tape->root, shape.rank, shape.dim, u);
-        const tl_tensor dot = sum_of(both(TL_ROLE_MUL, w, g));
+        const tl_tensor dot = tl_summed(both(TL_ROLE_MUL, w, g));
         sum = tl_absent(sum) ? dot : both(TL_ROLE_ADD, sum, dot);
     }
     return tl_absent(sum) ? loss : sum;

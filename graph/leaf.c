@@ -258,8 +258,7 @@ tl_tensor tl_collect_at(tl_place at, tl_scope *s, const char *name)
     return y;
 }
 
-/* A part of the loss that is no scalar counts as its sum. */
-static tl_tensor summed(tl_tensor x)
+tl_tensor tl_summed(tl_tensor x)
 {
     const int64_t rank = tl_rank(x);
     return rank ? tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_SUM), &x, 1, &(tl_sum_attr){ 0, rank, 0 }) : x;
@@ -269,11 +268,11 @@ tl_tensor tl_total_loss(tl_scope *s, tl_tensor loss)
 {
     if (!tl_alive(s)) return loss;
     tl_tape *t = s->tape;
-    if (!tl_absent(loss)) loss = summed(loss);
+    if (!tl_absent(loss)) loss = tl_summed(loss);
     for (uint32_t i = 0; i < t->n_emit; i++) {
         const char *slash = strrchr(t->emit[i].name, '/');
         if (strcmp(slash ? slash + 1 : t->emit[i].name, "loss")) continue;
-        const tl_tensor e = summed(tl_handle(t, t->emit[i].id));
+        const tl_tensor e = tl_summed(tl_handle(t, t->emit[i].id));
         loss = tl_absent(loss) ? e
                                : tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD), (tl_tensor[]){ loss, e }, 2, NULL);
     }

@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) void tile(const tile_args *t, const
     vec sum[TILE_ROWS][2];
     const int last = vectors - 1;
     const vmask mask = vfirst(part ? t->columns - last * W : 0);
-    const real *a = t->a, *b = t->b;
+    const real *a = t->a, *b = t->b; /* NULL where k is 0, and then not looked at */
     const int64_t a_row = t->a_row, a_col = t->a_col, ldb = t->ldb;
 #define AT(v) (part && (v) == last)
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++)
