@@ -269,7 +269,7 @@ static inline uint32_t tl_node_in(const tl_tape *t, const tl_node *n, uint32_t k
 const char *tl_join_path(tl_tape *tape, const char *path, const char *name);
 
 /* leaf.c: the operations that the engine itself makes */
-tl_tensor tl_summed(tl_tensor x);                              /* a loss that is no scalar counts as its sum */
+tl_tensor tl_summed(tl_tensor x); /* a loss that is no scalar counts as its sum */
 extern const struct tl_op tl_op_input, tl_op_param, tl_op_const, tl_op_state, tl_op_fresh, tl_op_tap;
 typedef struct tl_index_attr {
     int64_t index; /* in the tape's list */

@@ -189,20 +189,34 @@ SOME tl_tensor draw_op(random_graph *g)
     }
 }
 
-/* Records graph number `seed`; its inputs are [2,3], [3] and [4,1]. */
-SOME void record_random(random_graph *g, tl_scope *s, const tl_array in[GRAPH_INPUTS], uint64_t seed)
+/* The inputs of random graphs, [2,3], [3] and [4,1], in storage of the caller's. */
+SOME void fill_inputs(tl_array in[GRAPH_INPUTS], double storage[GRAPH_INPUTS][8], tl_dtype dtype, uint64_t seed)
+{
+    static const tl_shape shape[GRAPH_INPUTS] = { { .rank = 2, .dim = { 2, 3 } },
+                                                  { .rank = 1, .dim = { 3 } },
+                                                  { .rank = 2, .dim = { 4, 1 } } };
+    for (int i = 0; i < GRAPH_INPUTS; i++) {
+        in[i] = array_over(storage[i], dtype, shape[i].rank, shape[i].dim);
+        for (int64_t k = 0; k < elements(&in[i]); k++) tl_write(storage[i], dtype, k, noise(&seed));
+    }
+}
+
+/* Records graph number `seed` on its inputs and returns a loss that most of its nodes have a part in. */
+SOME tl_tensor record_random(random_graph *g, tl_scope *s, const tl_tensor in[GRAPH_INPUTS], uint64_t seed)
 {
     *g = (random_graph){ .state = seed * 0x9E3779B97F4A7C15u + 1 };
-    static const char *const names[GRAPH_INPUTS + GRAPH_PARAMS] = { "x", "y", "z", "A", "b", "c" };
-    for (int i = 0; i < GRAPH_INPUTS; i++) g->node[g->n++] = tl_input(s, names[i], in[i]);
-    g->node[g->n++] = tl_param(s, names[3], TL_DIMS(3, 4), .init = normal);
-    g->node[g->n++] = tl_param(s, names[4], TL_DIMS(2, 1, 3), .init = normal);
-    g->node[g->n++] = tl_param(s, names[5], TL_SCALAR, .init = normal);
+    for (int i = 0; i < GRAPH_INPUTS; i++) g->node[g->n++] = in[i];
+    g->node[g->n++] = tl_param(s, "A", TL_DIMS(3, 4), .init = normal);
+    g->node[g->n++] = tl_param(s, "b", TL_DIMS(2, 1, 3), .init = normal);
+    g->node[g->n++] = tl_param(s, "c", TL_SCALAR, .init = normal);
     g->node[g->n++] = tl_const(s, TL_DIMS(2, 2), (double[]){ 0.5, -1, 0.25, 2 });
     while (g->n < COUNT(g->node)) {
         const tl_tensor y = draw_op(g);
         g->node[g->n++] = tl_size(y) <= 512 && tl_rank(y) <= 4 ? y : tl_sum(y, TL_ALL);
     }
+    tl_tensor loss = tl_sum(tl_square(g->node[g->n - 1]), TL_ALL);
+    for (int i = 2; i <= 10; i++) loss = tl_add(loss, tl_sum(tl_tanh(g->node[g->n - i]), TL_ALL));
+    return loss;
 }
 
 #endif

@@ -435,6 +435,27 @@ Test(gradient, may_lie_in_the_array_it_was_asked_with)
     end();
 }
 
+static tl_tensor random_loss(tl_scope *s, const tl_tensor *in, void *user)
+{
+    random_graph g;
+    return record_random(&g, s, in, *(uint64_t *)user);
+}
+
+/* Graphs of every kind of operation: what is recorded agrees with differences, every third to second order. */
+Test(gradient, of_random_graphs_agrees_with_differences)
+{
+    begin();
+    for (uint64_t seed = 0; seed < 150; seed++) {
+        double storage[GRAPH_INPUTS][8];
+        tl_array in[GRAPH_INPUTS];
+        fill_inputs(in, storage, TL_F64, seed);
+        const tl_gradcheck_result r = tl_gradcheck(model, random_loss, in, GRAPH_INPUTS, &seed, .inputs = true,
+                                                   .second_order = seed % 3 == 0, .seed = seed);
+        cr_assert(r.passed, "graph %d: %s", (int)seed, tl_message());
+    }
+    end();
+}
+
 /* Asked for W alone, nothing is recorded for the branch that W is not in, nor for x. */
 Test(gradient, dead_adjoints_are_never_made)
 {
