@@ -104,7 +104,7 @@ char *tl_tape_text(const tl_tape *t)
 typedef struct tl_cluster {
     char label[LABEL];
     bool visit;
-    uint32_t parent, first_child, next_sibling, first_node; /* 0: none; clusters count from 1, 0 is the graph itself */
+    uint32_t first_child, last_child, next_sibling, first_node; /* 0: none; clusters count from 1, 0 is the graph */
 } tl_cluster;
 
 typedef struct tl_drawing {
@@ -134,9 +134,12 @@ static uint32_t child(tl_drawing *d, uint32_t parent, const char *label, bool vi
     if (slot && *slot) return (uint32_t)*slot;
     if (!slot || !TL_GROW(d->cluster, d->n, d->cap)) return d->failed = true, 0;
     tl_cluster *c = &d->cluster[d->n];
-    *c = (tl_cluster){ .visit = visit, .parent = parent, .next_sibling = d->cluster[parent].first_child };
+    *c = (tl_cluster){ .visit = visit };
     memcpy(c->label, label, strlen(label) + 1);
-    d->cluster[parent].first_child = d->n;
+    tl_cluster *p = &d->cluster[parent];
+    if (p->first_child) d->cluster[p->last_child].next_sibling = d->n;
+    else p->first_child = d->n;
+    p->last_child = d->n;
     *slot = d->n;
     return d->n++;
 }
@@ -224,8 +227,9 @@ char *tl_tape_dot(const tl_tape *t)
     d.next_node = tl_resize(NULL, 0, bytes);
     d.failed = !d.next_node || !TL_GROW(d.cluster, 0, d.cap);
     if (!d.failed) d.cluster[0] = (tl_cluster){ .label = "" };
+    for (uint32_t i = 1; i < t->n && !d.failed; i++) d.next_node[i] = cluster_of(&d, t->node[i].scope);
     for (uint32_t i = t->n; i-- > 1 && !d.failed;) { /* backwards, so that lists come out in order */
-        const uint32_t c = cluster_of(&d, t->node[i].scope);
+        const uint32_t c = d.next_node[i];
         d.next_node[i] = d.cluster[c].first_node;
         d.cluster[c].first_node = i;
     }

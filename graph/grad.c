@@ -12,24 +12,13 @@ typedef struct tl_adjoints {
     uint32_t *adjoint; /* 0: none yet */
 } tl_adjoints;
 
-static void forget(tl_adjoints *g)
-{
-    g->need = tl_resize(g->need, g->n * sizeof *g->need, 0);
-    g->adjoint = tl_resize(g->adjoint, g->n * sizeof *g->adjoint, 0);
-}
-
+/* In the tape's arena: a recording that is made again needs no new memory. */
 static bool prepare(tl_adjoints *g)
 {
-    g->need = tl_resize(NULL, 0, g->n * sizeof *g->need);
-    g->adjoint = tl_resize(NULL, 0, g->n * sizeof *g->adjoint);
-    if (g->need && g->adjoint) {
-        memset(g->need, 0, g->n * sizeof *g->need);
-        memset(g->adjoint, 0, g->n * sizeof *g->adjoint);
-        return true;
-    }
-    forget(g);
-    tl_no_memory(g->tape);
-    return false;
+    g->need = tl_arena_alloc(&g->tape->arena, g->n * sizeof *g->need);
+    g->adjoint = tl_arena_alloc(&g->tape->arena, g->n * sizeof *g->adjoint);
+    if (!g->need || !g->adjoint) tl_no_memory(g->tape);
+    return g->need && g->adjoint;
 }
 
 /* Marks every node on a way from some wrt: no adjoint is made anywhere else. */
@@ -129,7 +118,6 @@ static void differentiate(tl_tape *t, tl_place at, uint32_t y, const uint32_t *w
     for (uint32_t i = y; i && !t->status; i--)
         if (g.need[i] && g.adjoint[i]) visit(&g, i);
     for (int i = 0; i < n && !t->status; i++) out[i] = g.adjoint[wrt[i]];
-    forget(&g);
 }
 
 static uint32_t real_operand(tl_tape *t, tl_place at, tl_tensor x)

@@ -381,9 +381,16 @@ static tl_status check_variable(tl_checker *c, const tl_variable *v, double cent
     }
     *failed |= mine;
     if (!mine || v->size > SEARCH) return TL_OK;
+    const tl_gradcheck_result projection = *c->result;
+    bool found = false;
     if (!(v->step < 0 && c->result->step >= 0)) c->result->worst = 0; /* an element tells more than a projection */
-    bool ignored = false;
-    return check_elements(c, v, centre, &ignored);
+    const tl_status status = check_elements(c, v, centre, &found);
+    if (!found) {
+        const int probes = c->result->probes;
+        *c->result = projection; /* too little in each of them, enough in all */
+        c->result->probes = probes;
+    }
+    return status;
 }
 
 static tl_status check_all(tl_checker *c, bool *failed)

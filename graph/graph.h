@@ -292,7 +292,7 @@ TL_API bool tl_failed(const tl_tape *tape);              /* has an error occurre
 TL_API tl_status tl_tape_status(const tl_tape *tape);    /* the first one, TL_OK if none; sets tl_message() */
 TL_API const char *tl_tape_message(const tl_tape *tape); /* its sentence, "" if none; valid until reset */
 
-/* The scope with the empty path. */
+/* The scope with the empty path. Scopes live in the tape's memory: none is used after the tape's reset or end. */
 TL_API tl_scope *tl_root(tl_tape *tape);
 
 /* The scope `name` inside s; parameters asked for there are called s/name/... Names are not empty and hold no '/'. Like
@@ -339,7 +339,8 @@ TL_API tl_tensor tl_error_at(tl_place at, tl_scope *s, tl_status status, const c
 /* ---- leaves ------------------------------------------------------------------------------------------------- */
 
 /* The next input of the model function, of the given shape; floats must be of the model's dtype (TL_E_DTYPE). With value.data set, the numbers are bound already, and
- * tl_eval() can see them. Inputs are fed to tl_run() in the order of these calls. */
+ * tl_eval() can see them. Inputs are fed to tl_run() in the order of these calls (so put each into
+ * a statement of its own: C does not say in which order arguments are evaluated). */
 TL_PLACED(tl_tensor, tl_input, tl_scope *s, const char *name, tl_array value);
 #define tl_input(...) tl_input_at(TL_HERE, __VA_ARGS__)
 
@@ -456,7 +457,7 @@ TL_API void tl_eval_values(tl_tensor t, double *out);
 
 /* ---- plan and session --------------------------------------------------------------------------------------- */
 
-/* An immutable plan of what the tape's outputs, emissions, gradients, taps and states need. New parameters join the
+/* An immutable plan of what the tape's outputs, gradients, taps and states need. New parameters join the
  * model here. NULL if the tape has failed or memory is short; then the model is as it was. The plan does not need the
  * tape any more. */
 TL_API tl_plan *tl_compile(tl_tape *tape);

@@ -745,6 +745,7 @@ Test(dump, a_tape_as_graph)
             snprintf(path, sizeof path, "n%u -> n%u;", tl_node_in(tape, &tape->node[i], k), i);
             if (tl_node_in(tape, &tape->node[i], k)) cr_has(dot, path);
         }
+    cr_assert(strstr(dot, "step 0") < strstr(dot, "step 1"), "in order of recording");
     HAS_LINE(dot, "label=\"matmul ta", "dashed"); /* adjoints are told apart */
     HAS_LINE(dot, "peripheries=2");
     if (!system("command -v dot >/dev/null")) { /* Graphviz itself, where it is installed */

@@ -634,6 +634,25 @@ Test(replay, allocates_nothing)
     end();
 }
 
+/* So are proofs of re-recording: a kept tape needs its memory once. */
+Test(replay, recording_again_allocates_nothing)
+{
+    begin();
+    tl_plan *plan = network_plan();
+    tl_trace *trace = tl_trace_new(tape);
+    uint64_t allocations = 0;
+    for (int k = 0; k < 20; k++) {
+        tl_tape_reset(tape);
+        root = tl_root(tape);
+        tl_backward(record_network(root));
+        cr_assert_eq(tl_trace_compare(trace, tape), TL_OK, "%s", tl_message());
+        if (k == 1) allocations = tl_allocations();
+    }
+    cr_assert_eq(tl_allocations(), allocations);
+    tl_plan_free(plan), tl_trace_free(trace);
+    end();
+}
+
 /* ---- every allocation fails in turn ------------------------------------------------------------------------------- */
 
 /* From model to result; TL_OK, or why not. Nothing is left behind. */
