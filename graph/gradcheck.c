@@ -288,28 +288,31 @@ static tl_status difference(tl_checker *c, const tl_variable *v, double h, doubl
 typedef enum tl_verdict { TL_AGREES, TL_KINK, TL_DIFFERS } tl_verdict;
 
 /* Agreement at the first step size, or at a smaller one if a kink lies near; a kink that stays at every size lies at the
- * very point, and there the gradient must be one of those between its sides. */
+ * very point, and there the gradient must be one of those between its sides. At a jump the differences grow as the step
+ * shrinks: there is no gradient to hold anything against, which counts as a kink. */
 static tl_status judge(tl_checker *c, const tl_variable *v, double centre, double analytic, double size,
                        tl_verdict *verdict, tl_difference *shown)
 {
     const double rtol = option(c->o->rtol, 1e-6), atol = option(c->o->atol, 1e-9);
-    double h = option(c->o->step, 1e-4) * v->scale;
+    double h = option(c->o->step, 1e-4) * v->scale, before = 0;
+    bool kinked = true, jumps = true;
     *verdict = TL_DIFFERS;
     for (int attempt = 0; attempt < 4; attempt++, h /= 16) {
         tl_difference d;
         const tl_status status = difference(c, v, h, centre, &d);
         if (status) return status;
         const double s = fmax(size, fmax(fabs(d.numeric), fabs(analytic)));
+        const double slack = 1e-3 * s + 16 * d.noise + atol;
+        if (attempt) jumps &= fabs(d.numeric) > 8 * before;
+        if (!kinked && !jumps) return TL_OK;                                         /* smooth, and yet it differs */
         const bool agrees = fabs(d.numeric - analytic) <= atol + rtol * s + d.noise; /* false for NaN */
-        const double gap = fabs(d.left - d.right), slack = 1e-3 * s + 16 * d.noise + atol;
         if (!attempt || agrees) *shown = d;
-        if (agrees) {
-            *verdict = TL_AGREES;
-            return TL_OK;
-        }
-        if (!(gap > slack)) return TL_OK; /* smooth here, and yet it differs */
-        if (attempt < 3) continue;
-        if (analytic >= fmin(d.left, d.right) - slack && analytic <= fmax(d.left, d.right) + slack) *verdict = TL_KINK;
+        if (kinked && agrees) *verdict = TL_AGREES;
+        if (*verdict == TL_AGREES) return TL_OK;
+        kinked &= fabs(d.left - d.right) > slack;
+        before = fabs(d.numeric);
+        const bool between = analytic >= fmin(d.left, d.right) - slack && analytic <= fmax(d.left, d.right) + slack;
+        if (attempt == 3 && (jumps || (kinked && between))) *verdict = TL_KINK;
     }
     return TL_OK;
 }

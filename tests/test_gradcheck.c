@@ -250,6 +250,22 @@ Test(gradcheck, looks_closer_near_a_kink)
     tl_model_free(model);
 }
 
+static tl_tensor stepping(tl_scope *s, const tl_tensor *in, void *user)
+{
+    (void)in, (void)user;
+    tl_tensor w = tl_param(s, "w", TL_DIMS(3));
+    return tl_sum(tl_less(w, tl_full_like(w, 0)), TL_ALL); /* 0 at 0, 1 just below */
+}
+
+/* A jump at the very point is none of the gradient's doing either. */
+Test(gradcheck, counts_a_jump_as_a_kink)
+{
+    tl_model *model = tl_model_new(.seed = 1);
+    const tl_gradcheck_result r = tl_gradcheck(model, stepping, NULL, 0, NULL, .full = true);
+    cr_assert(r.passed && r.kinks == 3, "%d kinks: %s", r.kinks, tl_message());
+    tl_model_free(model);
+}
+
 static tl_tensor nan_loss(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)in, (void)user;

@@ -78,7 +78,7 @@ static tl_tensor combined(program *p, const nodes *g, tl_tensor a)
     case 2: return tl_sub(a, b);
     case 3: return tl_div(a, tl_add_scalar(tl_square(b), 1));
     case 4: return tl_maximum(a, b);
-    case 5: return tl_where(tl_less(a, b), b, c);
+    case 5: return tl_where(tl_less(a, tl_add_scalar(b, 0.07)), b, c); /* no jump where a is b */
     case 6: return tl_lerp(a, b, tl_sigmoid(c));
     case 7: return tl_matmul(a, b);
     case 8: return tl_gemm(next(p) % 2 ? c : TL_NONE, a, b, next(p) % 2, next(p) % 2);
