@@ -134,6 +134,14 @@ static inline bool tl_axis_fits(tl_shape_rule *r, int64_t axis)
            tl_refuse(r, TL_E_ARGUMENT, "there is no axis %lld in rank %d", (long long)axis, r->in[0].rank);
 }
 
+/* Have a and b the same dimensions? */
+static inline bool tl_same_dims(const tl_shape *a, const tl_shape *b)
+{
+    bool same = a->rank == b->rank;
+    for (int i = 0; same && i < a->rank; i++) same = a->dim[i] == b->dim[i];
+    return same;
+}
+
 enum tl_op_number {
 #define OP(name, file) TL_OP_##name,
 #include "ops/ops.def"

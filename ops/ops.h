@@ -97,6 +97,13 @@ TL_PLACED(tl_tensor, tl_matmul, tl_tensor a, tl_tensor b);
 TL_PLACED(tl_tensor, tl_gemm, tl_tensor c, tl_tensor a, tl_tensor b, bool transpose_a, bool transpose_b);
 #define tl_gemm(...) tl_gemm_at(TL_HERE, __VA_ARGS__)
 
+/* y = sum_i a_i b_i over the last axes, which are equally long: [..., D] and [..., D] -> [...]; the others broadcast. */
+TL_PLACED(tl_tensor, tl_dot, tl_tensor a, tl_tensor b);
+#define tl_dot(...) tl_dot_at(TL_HERE, __VA_ARGS__)
+/* y_ij = a_i b_j of the last axes: [..., m] and [..., n] -> [..., m, n]; the others broadcast. */
+TL_PLACED(tl_tensor, tl_outer, tl_tensor a, tl_tensor b);
+#define tl_outer(...) tl_outer_at(TL_HERE, __VA_ARGS__)
+
 /* ---- reductions --------------------------------------------------------------------------------------------- */
 
 /* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped. */
@@ -125,9 +132,60 @@ TL_PLACED(tl_tensor, tl_mean_keep, tl_tensor x, int n, const int *axes);
 TL_PLACED(tl_tensor, tl_max_keep, tl_tensor x, int n, const int *axes);
 #define tl_max_keep(...) tl_max_keep_at(TL_HERE, __VA_ARGS__)
 
+TL_PLACED(tl_tensor, tl_min, tl_tensor x, int n, const int *axes); /* as tl_max */
+#define tl_min(...) tl_min_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_min_keep, tl_tensor x, int n, const int *axes);
+#define tl_min_keep(...) tl_min_keep_at(TL_HERE, __VA_ARGS__)
+/* The product, axis by axis in order; that of nothing is 1. The gradient is made without dividing: zeros are no exception. */
+TL_PLACED(tl_tensor, tl_prod, tl_tensor x, int n, const int *axes);
+#define tl_prod(...) tl_prod_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_prod_keep, tl_tensor x, int n, const int *axes);
+#define tl_prod_keep(...) tl_prod_keep_at(TL_HERE, __VA_ARGS__)
+/* sum (x - mean)^2 / max(count - correction, 0), in two passes: correction 0 is the biased variance, 1 the unbiased one. NaN where
+ * that is 0 / 0 (nothing; one number, unbiased). tl_std is its root, whose derivative at 0 is 0. */
+TL_PLACED(tl_tensor, tl_var, tl_tensor x, int n, const int *axes, double correction);
+#define tl_var(...) tl_var_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_var_keep, tl_tensor x, int n, const int *axes, double correction);
+#define tl_var_keep(...) tl_var_keep_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_std, tl_tensor x, int n, const int *axes, double correction);
+#define tl_std(...) tl_std_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_std_keep, tl_tensor x, int n, const int *axes, double correction);
+#define tl_std_keep(...) tl_std_keep_at(TL_HERE, __VA_ARGS__)
+/* sqrt(sum x^2); the derivative at 0 is 0. Squares are not scaled: they overflow where x^2 does. */
+TL_PLACED(tl_tensor, tl_norm, tl_tensor x, int n, const int *axes);
+#define tl_norm(...) tl_norm_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_norm_keep, tl_tensor x, int n, const int *axes);
+#define tl_norm_keep(...) tl_norm_keep_at(TL_HERE, __VA_ARGS__)
+/* ln sum e^x, computed with the largest taken out. Numbers that are all -inf give -inf and have the gradient 0; so does nothing
+ * at all. */
+TL_PLACED(tl_tensor, tl_logsumexp, tl_tensor x, int n, const int *axes);
+#define tl_logsumexp(...) tl_logsumexp_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_logsumexp_keep, tl_tensor x, int n, const int *axes);
+#define tl_logsumexp_keep(...) tl_logsumexp_keep_at(TL_HERE, __VA_ARGS__)
+
 /* i32 index of the largest along an axis, which is dropped; the first of ties; a NaN counts as largest. No derivative. */
 TL_PLACED(tl_tensor, tl_argmax, tl_tensor x, int axis);
 #define tl_argmax(...) tl_argmax_at(TL_HERE, __VA_ARGS__)
+
+TL_PLACED(tl_tensor, tl_argmin, tl_tensor x, int axis); /* of the smallest; a NaN counts as smallest */
+#define tl_argmin(...) tl_argmin_at(TL_HERE, __VA_ARGS__)
+
+/* y_k = x_0 + ... + x_k (x_0 ... x_k) along an axis, one after the other. The gradient of a product is right at zeros too. */
+TL_PLACED(tl_tensor, tl_cumsum, tl_tensor x, int axis);
+#define tl_cumsum(...) tl_cumsum_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_cumprod, tl_tensor x, int axis);
+#define tl_cumprod(...) tl_cumprod_at(TL_HERE, __VA_ARGS__)
+
+/* An axis in ascending order, and the i32 indices that do it (no derivative). Equal numbers keep their order; a NaN is the
+ * largest. The gradient goes to where a number came from. */
+TL_PLACED(tl_tensor, tl_sort, tl_tensor x, int axis);
+#define tl_sort(...) tl_sort_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_argsort, tl_tensor x, int axis);
+#define tl_argsort(...) tl_argsort_at(TL_HERE, __VA_ARGS__)
+/* The k largest along an axis, largest first, and in *ids (may be NULL) their i32 indices; the first of ties first, a NaN is the
+ * largest. More than the axis has is TL_E_SHAPE. */
+TL_PLACED(tl_tensor, tl_topk, tl_tensor x, int64_t k, int axis, tl_tensor *ids);
+#define tl_topk(...) tl_topk_at(TL_HERE, __VA_ARGS__)
 
 /* Over the last axis: y_i = e^(x_i - m) / sum_j e^(x_j - m), m = max x. A row that is -inf throughout (fully masked) gives
  * zeros. Rank at least 1. */
@@ -136,6 +194,14 @@ TL_PLACED(tl_tensor, tl_softmax, tl_tensor x);
 /* Over the last axis: y_i = x_i - m - ln sum_j e^(x_j - m). */
 TL_PLACED(tl_tensor, tl_log_softmax, tl_tensor x);
 #define tl_log_softmax(...) tl_log_softmax_at(TL_HERE, __VA_ARGS__)
+
+/* Over the last axis: y = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance; gain and shift broadcast to
+ * x and may be absent (1 and 0). Keras' epsilon is 1e-3, PyTorch's 1e-5. Rank at least 1. */
+TL_PLACED(tl_tensor, tl_layer_norm, tl_tensor x, tl_tensor gain, tl_tensor shift, double epsilon);
+#define tl_layer_norm(...) tl_layer_norm_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_rms_norm, tl_tensor x, tl_tensor gain,
+          double epsilon); /* y = gain x / sqrt(mean x^2 + epsilon), likewise */
+#define tl_rms_norm(...) tl_rms_norm_at(TL_HERE, __VA_ARGS__)
 
 /* ---- shape (dtype i32 allowed) ------------------------------------------------------------------------------ */
 
@@ -170,6 +236,33 @@ TL_PLACED(tl_tensor, tl_broadcast_to, tl_tensor x, int rank, const int64_t *dim)
 /* begin and end zeros put before and after along an axis. */
 TL_PLACED(tl_tensor, tl_pad, tl_tensor x, int axis, int64_t begin, int64_t end);
 #define tl_pad(...) tl_pad_at(TL_HERE, __VA_ARGS__)
+/* x without an axis of size 1 (of another size: TL_E_SHAPE); x with a new one, before which `axis` others come (0..rank; negative
+ * ones count from the end of the result). */
+TL_PLACED(tl_tensor, tl_squeeze, tl_tensor x, int axis);
+#define tl_squeeze(...) tl_squeeze_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_expand_dims, tl_tensor x, int axis);
+#define tl_expand_dims(...) tl_expand_dims_at(TL_HERE, __VA_ARGS__)
+/* Elements begin, begin + step ... before end of an axis; step may be negative, then TL_END means down to element 0 (negative begin
+ * and end count from the end of the axis). All of them must be there; none is fine. */
+TL_PLACED(tl_tensor, tl_slice_step, tl_tensor x, int axis, int64_t begin, int64_t end, int64_t step);
+#define tl_slice_step(...) tl_slice_step_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_flip, tl_tensor x, int axis); /* an axis backwards */
+#define tl_flip(...) tl_flip_at(TL_HERE, __VA_ARGS__)
+/* x [T, B, ...] with the first lengths[b] (i32 [B]) steps of row b backwards, the rest where they are. A length outside 0..T is
+ * TL_E_INDEX at run time. */
+TL_PLACED(tl_tensor, tl_reverse_sequence, tl_tensor x, tl_tensor lengths);
+#define tl_reverse_sequence(...) tl_reverse_sequence_at(TL_HERE, __VA_ARGS__)
+/* x repeated along its last n axes: tl_tile(x, TL_DIMS(2, 3)). Axes that x lacks are put in front, as in NumPy. */
+TL_PLACED(tl_tensor, tl_tile, tl_tensor x, int n, const int64_t *repeats);
+#define tl_tile(...) tl_tile_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_roll, tl_tensor x, int64_t shift, int axis); /* element i moves to (i + shift) mod size */
+#define tl_roll(...) tl_roll_at(TL_HERE, __VA_ARGS__)
+/* Of the last two axes, what is on or below (tril), on or above (triu) a diagonal, 0 elsewhere. Diagonal 0 is the main one, larger
+ * ones lie above it. */
+TL_PLACED(tl_tensor, tl_tril, tl_tensor x, int64_t diagonal);
+#define tl_tril(...) tl_tril_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_triu, tl_tensor x, int64_t diagonal);
+#define tl_triu(...) tl_triu_at(TL_HERE, __VA_ARGS__)
 
 /* ---- indexing ----------------------------------------------------------------------------------------------- */
 
@@ -182,6 +275,17 @@ TL_PLACED(tl_tensor, tl_scatter_add, tl_tensor c, tl_tensor g, tl_tensor ids, in
 /* One element of each row of the last axis: [..., V], [...] -> [...]; the gradient is zero elsewhere. */
 TL_PLACED(tl_tensor, tl_pick, tl_tensor x, tl_tensor ids);
 #define tl_pick(...) tl_pick_at(TL_HERE, __VA_ARGS__)
+/* y[..., j, ...] = x[..., ids[..., j, ...], ...] along an axis; all other dimensions of x and ids are equal. The gradient is added up
+ * by id. TL_E_INDEX at run time outside the axis. */
+TL_PLACED(tl_tensor, tl_take_along, tl_tensor x, tl_tensor ids, int axis);
+#define tl_take_along(...) tl_take_along_at(TL_HERE, __VA_ARGS__)
+/* table [V, D...] with its rows at ids [any...] replaced by rows [any..., D...]; of several at one id the last stays, and it alone has
+ * a gradient, while the table has none there. TL_E_INDEX at run time outside 0..V-1. */
+TL_PLACED(tl_tensor, tl_scatter_rows, tl_tensor table, tl_tensor ids, tl_tensor rows);
+#define tl_scatter_rows(...) tl_scatter_rows_at(TL_HERE, __VA_ARGS__)
+/* lengths i32 [B] -> [T, B] of the tape's dtype: 1 where t < length, else 0. TL_E_INDEX at run time outside 0..T. */
+TL_PLACED(tl_tensor, tl_length_mask, tl_tensor lengths, int64_t T);
+#define tl_length_mask(...) tl_length_mask_at(TL_HERE, __VA_ARGS__)
 /* ids [...] -> [..., depth] of the tape's dtype: 1 at the id, 0 elsewhere. TL_E_INDEX at run time outside 0..depth-1. */
 TL_PLACED(tl_tensor, tl_one_hot, tl_tensor ids, int64_t depth);
 #define tl_one_hot(...) tl_one_hot_at(TL_HERE, __VA_ARGS__)

@@ -1,0 +1,32 @@
+/* ops/normalize.c - over the last axis, made of other operations:
+ *     layer_norm = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance in two passes
+ *     rms_norm = gain x / sqrt(mean x^2 + epsilon) */
+#include "ops/define.h"
+
+static const int last[] = { -1 };
+
+/* gain d / sqrt(mean d^2 + epsilon) + shift */
+static tl_tensor scaled(tl_place at, tl_tensor d, tl_tensor gain, tl_tensor shift, double epsilon)
+{
+    const tl_tensor variance = tl_mean_keep_at(at, tl_square_at(at, d), 1, last);
+    tl_tensor y = tl_div_at(at, d, tl_sqrt_at(at, tl_add_scalar_at(at, variance, epsilon)));
+    if (!tl_absent(gain)) y = tl_mul_at(at, y, gain);
+    return tl_absent(shift) ? y : tl_add_at(at, y, shift);
+}
+
+tl_tensor tl_layer_norm_at(tl_place at, tl_tensor x, tl_tensor gain, tl_tensor shift, double epsilon)
+{
+    return scaled(at, tl_sub_at(at, x, tl_mean_keep_at(at, x, 1, last)), gain, shift, epsilon);
+}
+tl_tensor tl_rms_norm_at(tl_place at, tl_tensor x, tl_tensor gain, double epsilon)
+{
+    return scaled(at, x, gain, TL_NONE, epsilon);
+}
+tl_tensor(tl_layer_norm)(tl_tensor x, tl_tensor gain, tl_tensor shift, double epsilon)
+{
+    return tl_layer_norm_at(TL_NOWHERE, x, gain, shift, epsilon);
+}
+tl_tensor(tl_rms_norm)(tl_tensor x, tl_tensor gain, double epsilon)
+{
+    return tl_rms_norm_at(TL_NOWHERE, x, gain, epsilon);
+}
