@@ -158,3 +158,53 @@ Test(calls, masked_choices_leave_no_trace_in_the_gradient)
     tl_eval_values(g, v);
     cr_expect_float_eq(v[1], 0.25, 1e-12);
 }
+
+/* ---- gradients of what is made of several operations (tl_gradcheck's own tolerances) ---------------------------- */
+
+typedef tl_tensor (*made)(tl_tensor x, tl_tensor y);
+
+static tl_tensor of_prod(tl_tensor x, tl_tensor y) { return tl_mul(tl_prod_keep(x, TL_AXES(0, 2)), y); }
+static tl_tensor of_var(tl_tensor x, tl_tensor y) { return tl_mul(tl_var_keep(x, TL_AXES(0, 2), 1), y); }
+static tl_tensor of_std(tl_tensor x, tl_tensor y) { return tl_mul(tl_std_keep(x, TL_AXES(1), 0), y); }
+static tl_tensor of_norm(tl_tensor x, tl_tensor y) { return tl_mul(tl_norm_keep(x, TL_AXES(2)), y); }
+static tl_tensor of_logsumexp(tl_tensor x, tl_tensor y) { return tl_mul(tl_logsumexp_keep(x, TL_AXES(0, 2)), y); }
+static tl_tensor of_min(tl_tensor x, tl_tensor y) { return tl_mul(tl_min_keep(x, TL_AXES(0, 2)), y); }
+static tl_tensor of_sort(tl_tensor x, tl_tensor y) { return tl_mul(tl_sort(x, 1), tl_topk(y, 3, 1, NULL)); }
+static tl_tensor of_roll(tl_tensor x, tl_tensor y) { return tl_mul(tl_roll(x, 2, 1), tl_flip(y, 2)); }
+static tl_tensor of_tile(tl_tensor x, tl_tensor y)
+{
+    return tl_mul(tl_tile(x, TL_DIMS(2, 1, 2)), tl_tile(y, TL_DIMS(2, 1, 2)));
+}
+static tl_tensor of_dot(tl_tensor x, tl_tensor y) { return tl_square(tl_dot(x, tl_at(y, 0))); }
+static tl_tensor of_outer(tl_tensor x, tl_tensor y) { return tl_square(tl_outer(x, y)); }
+static tl_tensor of_layer_norm(tl_tensor x, tl_tensor y)
+{
+    return tl_square(tl_layer_norm(x, tl_at(tl_at(y, 0), 0), tl_at(tl_at(y, 1), 1), 1e-3));
+}
+static tl_tensor of_rms_norm(tl_tensor x, tl_tensor y)
+{
+    return tl_square(tl_rms_norm(x, tl_at(tl_at(y, 0), 0), 1e-3));
+}
+
+static tl_tensor to_loss(tl_scope *root, const tl_tensor *in, void *user)
+{
+    (void)root;
+    return tl_sum(tl_square((*(made *)user)(in[0], in[1])), TL_ALL);
+}
+
+Test(calls, have_the_gradients_that_differences_give)
+{
+    static const made all[] = { of_prod, of_var,  of_std, of_norm,  of_logsumexp,  of_min,     of_sort,
+                                of_roll, of_tile, of_dot, of_outer, of_layer_norm, of_rms_norm };
+    float x[24], y[24];
+    uint64_t state = 11;
+    for (int i = 0; i < 24; i++) x[i] = 2 * (float)noise(&state), y[i] = 2 * (float)noise(&state);
+    const tl_array in[] = { FLOATS(x, 2, 3, 4), FLOATS(y, 2, 3, 4) };
+    for (int i = 0; i < COUNT(all); i++) {
+        made f = all[i];
+        const tl_gradcheck_result g = tl_gradcheck(model, to_loss, in, 2, &f, .inputs = true, .full = true,
+                                                   .second_order = true);
+        cr_expect(g.passed && g.probes > 0, "%d: %s: %s (%.17g, differences %.17g)", i, tl_message(), g.where,
+                  g.analytic, g.numeric);
+    }
+}

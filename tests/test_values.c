@@ -474,6 +474,182 @@ Test(values, of_softmax)
     }
 }
 
+Test(values, of_smallest_numbers_and_products)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = NUMBERS(DIMS(2, 3), 1, 7, INFINITY, -1, -2, -3), none = tl_const(root, TL_DIMS(3, 0), NULL);
+        ARE(tl_min(x, TL_AXES(1)), 1, -3);
+        ARE(tl_min(x, TL_ALL), -3);
+        SHAPE_IS(tl_min_keep(x, TL_AXES(0)), 1, 3);
+        ARE(tl_min(ROW(1, NAN, 2), TL_ALL), NAN);
+        const tl_tensor ties = ROW(2, 1, 1);
+        ARE(gradient(tl_min(ties, TL_ALL), ties), 0, 0.5, 0.5);
+        ARE(tl_argmin(ROW(3, 1, 1, 2), 0), 1);
+        ARE(tl_argmin(ROW(3, NAN, -5, NAN), 0), 1);
+        ARE(tl_prod(counted(TL_DIMS(2, 3)), TL_AXES(1)), 6, 120);
+        ARE(tl_prod(counted(TL_DIMS(2, 3)), TL_AXES(0)), 4, 10, 18);
+        ARE(tl_prod(counted(TL_DIMS(2, 3)), TL_ALL), 720);
+        ARE(tl_prod(counted(TL_DIMS(2, 3, 2)), TL_AXES(2, 0)), 1 * 2 * 7 * 8, 3 * 4 * 9 * 10, 5 * 6 * 11 * 12);
+        SHAPE_IS(tl_prod_keep(counted(TL_DIMS(2, 3, 2)), TL_AXES(2, 0)), 1, 3, 1);
+        ARE(tl_prod(none, TL_AXES(1)), 1, 1, 1);
+        ARE(tl_prod(none, TL_ALL), 1);
+        IS_EMPTY(tl_prod(none, TL_AXES(0)));
+        ARE(tl_prod(tl_full(root, TL_SCALAR, 5), TL_ALL), 5);
+        ARE(tl_prod(ROW(0, INFINITY), TL_ALL), NAN);
+        end();
+    }
+}
+
+/* Where a quotient y / x would be NaN. */
+Test(gradients, of_products_with_zeros)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        tl_tensor x = NUMBERS(DIMS(3, 3), 2, 3, 4, 2, 0, 4, 0, 5, 0);
+        ARE(gradient(tl_prod(x, TL_AXES(1)), x), 12, 8, 6, 0, 8, 0, 0, 0, 0);
+        x = NUMBERS(DIMS(2, 2), 0, 3, 5, 7); /* over both axes */
+        ARE(gradient(tl_prod(x, TL_ALL), x), 105, 0, 0, 0);
+        x = ROW(2, 0, 3, 0, 5);
+        ARE(gradient(tl_mul(tl_cumprod(x, 0), ROW(1, 10, 100, 1000, 1e4)), x), 1, 20 + 600, 0, 0, 0);
+        x = ROW(3, 0);
+        ARE(gradient(tl_square(gradient(tl_prod(x, TL_ALL), x)), x), 6, 0); /* (0, 3): squares 0 and x_0^2 */
+        end();
+    }
+}
+
+Test(values, of_variances_and_norms)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = NUMBERS(DIMS(2, 4), 1, 2, 3, 4, 5, 5, 5, 5), none = tl_const(root, TL_DIMS(2, 0), NULL);
+        ARE(tl_var(x, TL_AXES(1), 0), 1.25, 0);
+        ARE(tl_var(x, TL_AXES(1), 1), 5 / 3., 0);
+        ARE(tl_std(x, TL_AXES(-1), 0), sqrt(1.25), 0);
+        ARE(tl_var(x, TL_ALL, 1), 17.5 / 7);
+        ARE(tl_var(x, TL_AXES(0), 1), 8, 4.5, 2, 0.5);
+        SHAPE_IS(tl_var_keep(x, TL_AXES(1), 0), 2, 1);
+        SHAPE_IS(tl_std_keep(x, TL_ALL, 0), 1, 1);
+        ARE(tl_var(ROW(3), TL_ALL, 1), NAN);
+        ARE(tl_std(ROW(3), TL_ALL, 1), NAN);
+        ARE(tl_var(ROW(1, 2), TL_ALL, 3), INFINITY);
+        ARE(tl_var(none, TL_AXES(1), 0), NAN, NAN);
+        ARE(tl_var(ROW(4194304, 4194305, 4194306), TL_ALL, 1), 1); /* one pass would lose this in f32 */
+        ARE(tl_norm(NUMBERS(DIMS(2, 2), 3, 4, 0, 0), TL_AXES(1)), 5, 0);
+        SHAPE_IS(tl_norm_keep(x, TL_AXES(0)), 1, 4);
+        ARE(tl_norm(none, TL_AXES(1)), 0, 0);
+        ARE(tl_norm(ROW(1, NAN), TL_ALL), NAN);
+        ARE(tl_norm(ROW(1, -INFINITY), TL_ALL), INFINITY);
+        const tl_tensor y = NUMBERS(DIMS(2, 2), 3, 4, 0, 0);
+        ARE(gradient(tl_norm(y, TL_AXES(1)), y), 0.6, 0.8, 0, 0);
+        const tl_tensor z = NUMBERS(DIMS(2, 2), 1, 3, 5, 5);
+        ARE(gradient(tl_std(z, TL_AXES(1), 0), z), -0.5, 0.5, 0, 0);
+        end();
+    }
+}
+
+Test(values, of_logsumexp)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor none = tl_const(root, TL_DIMS(2, 0), NULL);
+        ARE(tl_logsumexp(NUMBERS(DIMS(2, 2), 0, log(3), 1e4, 1e4), TL_AXES(1)), log(4), 1e4 + M_LN2);
+        ARE(tl_logsumexp(ROW(-1e4, -1e4), TL_ALL), -1e4 + M_LN2);
+        ARE(tl_logsumexp(ROW(1, INFINITY), TL_ALL), INFINITY);
+        ARE(tl_logsumexp(ROW(1, NAN), TL_ALL), NAN);
+        ARE(tl_logsumexp(none, TL_AXES(1)), -INFINITY, -INFINITY);
+        IS_EMPTY(tl_logsumexp(none, TL_AXES(0)));
+        SHAPE_IS(tl_logsumexp_keep(counted(TL_DIMS(2, 3, 2)), TL_AXES(0, 2)), 1, 3, 1);
+        const tl_tensor x = NUMBERS(DIMS(3, 2), -INFINITY, -INFINITY, -INFINITY, 2, log(3), 0);
+        ARE(tl_logsumexp(x, TL_AXES(1)), -INFINITY, 2, log(4));
+        ARE(gradient(tl_logsumexp(x, TL_AXES(1)), x), 0, 0, 0, 1, 0.75, 0.25);
+        end();
+    }
+}
+
+Test(values, of_running_sums_and_products)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = counted(TL_DIMS(2, 3)), none = tl_const(root, TL_DIMS(2, 0), NULL);
+        ARE(tl_cumsum(x, 1), 1, 3, 6, 4, 9, 15);
+        ARE(tl_cumsum(x, -2), 1, 2, 3, 5, 7, 9);
+        ARE(tl_cumprod(x, 1), 1, 2, 6, 4, 20, 120);
+        ARE(tl_cumprod(x, 0), 1, 2, 3, 4, 10, 18);
+        ARE(tl_cumsum(ROW(1, NAN, 2), 0), 1, NAN, NAN);
+        ARE(tl_cumprod(ROW(-0.0, 5), 0), -0.0, -0.0);
+        ARE(gradient(tl_mul(tl_cumsum(x, 1), x), x), 1 + 6, 3 + 5, 6 + 3, 19, 20, 21);
+        IS_EMPTY(tl_cumsum(none, 1));
+        IS_EMPTY(gradient(tl_cumprod(none, 1), none));
+        end();
+    }
+}
+
+Test(values, in_order)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = ROW(3, NAN, -INFINITY, 3, INFINITY, 1);
+        tl_tensor ids;
+        ARE(tl_sort(x, 0), -INFINITY, 1, 3, 3, INFINITY, NAN);
+        ARE(tl_argsort(x, 0), 2, 5, 0, 3, 4, 1);
+        cr_assert(tl_dtype_of(tl_argsort(x, 0)) == TL_I32);
+        ARE(tl_topk(x, 4, -1, &ids), NAN, INFINITY, 3, 3);
+        ARE(ids, 1, 4, 0, 3);
+        IS_EMPTY(tl_topk(x, 0, 0, NULL));
+        const tl_tensor m = NUMBERS(DIMS(3, 2), 5, 1, 4, 9, 6, 2);
+        ARE(tl_sort(m, 0), 4, 1, 5, 2, 6, 9);
+        ARE(tl_sort(m, 1), 1, 5, 4, 9, 2, 6);
+        ARE(tl_argsort(m, 0), 1, 0, 0, 2, 2, 1);
+        ARE(tl_topk(m, 2, 0, NULL), 6, 9, 5, 2);
+        ARE(gradient(tl_mul(tl_sort(m, 0), counted(TL_DIMS(3, 2))), m), 3, 2, 1, 6, 5, 4);
+        ARE(gradient(tl_topk(m, 1, 1, NULL), m), 1, 0, 0, 1, 1, 0);
+        double v[100], want[100]; /* many runs to merge, with many ties, whose order is kept */
+        for (int i = 0; i < 100; i++) v[i] = i * 37 % 10;
+        for (int i = 0, k = 0; k < 10; k++)
+            for (int j = 0; j < 100; j++)
+                if (v[j] == k) want[i++] = j;
+        values_are(__LINE__, "argsort", tl_argsort(row(100, v), 0), 100, want);
+        IS_EMPTY(tl_sort(tl_const(root, TL_DIMS(2, 0), NULL), 1));
+        end();
+    }
+}
+
+Test(values, of_norms_of_layers)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = NUMBERS(DIMS(2, 2), 1, 3, 5, 5), gain = ROW(2, 4), shift = ROW(10, 20);
+        ARE(tl_layer_norm(x, TL_NONE, TL_NONE, 3), -0.5, 0.5, 0, 0); /* variance 1, and 1 + 3 = 2^2 */
+        ARE(tl_layer_norm(x, gain, shift, 3), 9, 22, 10, 20);
+        ARE(tl_layer_norm(x, gain, TL_NONE, 3), -1, 2, 0, 0);
+        ARE(tl_layer_norm(x, TL_NONE, shift, 3), 9.5, 20.5, 10, 20);
+        ARE(tl_rms_norm(x, TL_NONE, 20), 0.2, 0.6, 5 / sqrt(45), 5 / sqrt(45)); /* mean square 5, and 25 */
+        ARE(tl_rms_norm(x, gain, 20), 0.4, 2.4, 10 / sqrt(45), 20 / sqrt(45));
+        ARE(tl_layer_norm(tl_add_scalar(x, 4194304), TL_NONE, TL_NONE, 3), -0.5, 0.5, 0, 0);
+        IS_EMPTY(tl_layer_norm(tl_const(root, TL_DIMS(2, 0), NULL), TL_NONE, TL_NONE, 1e-5));
+        ARE(gradient(tl_layer_norm(x, gain, shift, 3), gain), -0.5, 0.5);
+        ARE(gradient(tl_layer_norm(x, gain, shift, 3), shift), 2, 2);
+        end();
+    }
+}
+
+Test(values, of_dots_and_outer_products)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = counted(TL_DIMS(2, 3));
+        ARE(tl_dot(x, x), 14, 77);
+        ARE(tl_dot(x, ROW(1, 0, -1)), -2, -2);
+        cr_assert(tl_rank(tl_dot(ROW(1, 2), ROW(3, 4))) == 0);
+        ARE(tl_dot(tl_const(root, TL_DIMS(0), NULL), tl_const(root, TL_DIMS(0), NULL)), 0);
+        ARE(tl_outer(ROW(1, 2), ROW(3, 4, 5)), 3, 4, 5, 6, 8, 10);
+        SHAPE_IS(tl_outer(x, counted(TL_DIMS(2, 4))), 2, 3, 4);
+        ARE(tl_outer(NUMBERS(DIMS(2, 1), 2, 3), NUMBERS(DIMS(2, 2), 1, 2, 3, 4)), 2, 4, 9, 12);
+        end();
+    }
+}
+
 /* ---- shapes ------------------------------------------------------------------------------------------------- */
 
 Test(values, of_reshaped_and_permuted_tensors)
@@ -553,6 +729,85 @@ Test(values, of_joined_tensors)
     }
 }
 
+Test(values, in_another_order_or_number)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = counted(TL_DIMS(2, 3)), v = ROW(0, 1, 2, 3, 4), none = tl_const(root, TL_DIMS(0), NULL);
+        SHAPE_IS(tl_squeeze(counted(TL_DIMS(2, 1, 3)), 1), 2, 3);
+        SHAPE_IS(tl_squeeze(counted(TL_DIMS(2, 1)), -1), 2);
+        SHAPE_IS(tl_expand_dims(x, 0), 1, 2, 3);
+        SHAPE_IS(tl_expand_dims(x, -1), 2, 3, 1);
+        SHAPE_IS(tl_expand_dims(x, -2), 2, 1, 3);
+        ARE(tl_slice_step(v, 0, 0, TL_END, 2), 0, 2, 4);
+        ARE(tl_slice_step(v, 0, 1, 4, 2), 1, 3);
+        ARE(tl_slice_step(v, 0, 1, -1, 2), 1, 3);
+        ARE(tl_slice_step(v, 0, -1, TL_END, -2), 4, 2, 0);
+        ARE(tl_slice_step(v, 0, 3, 0, -1), 3, 2, 1);
+        ARE(tl_slice_step(v, 0, 4, -5, -3), 4, 1);
+        ARE(tl_slice_step(v, 0, 2, TL_END, INT64_MAX), 2);
+        ARE(tl_slice_step(v, 0, 2, TL_END, INT64_MIN), 2);
+        IS_EMPTY(tl_slice_step(v, 0, 3, 3, 2));
+        IS_EMPTY(tl_slice_step(v, 0, 1, 3, -1));
+        ARE(tl_slice_step(x, 1, -1, TL_END, -2), 3, 1, 6, 4);
+        ARE(gradient(tl_square(tl_slice_step(v, 0, 3, TL_END, -2)), v), 0, 2, 0, 6, 0);
+        ARE(tl_flip(x, 0), 4, 5, 6, 1, 2, 3);
+        ARE(tl_flip(x, -1), 3, 2, 1, 6, 5, 4);
+        ARE(tl_flip(IDS_ROW(1, 2), 0), 2, 1);
+        IS_EMPTY(tl_flip(none, 0));
+        ARE(tl_tile(ROW(1, 2), TL_DIMS(3)), 1, 2, 1, 2, 1, 2);
+        ARE(tl_tile(x, TL_DIMS(2)), 1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6);
+        ARE(tl_tile(ROW(1, 2), TL_DIMS(2, 2)), 1, 2, 1, 2, 1, 2, 1, 2);
+        SHAPE_IS(tl_tile(x, TL_DIMS(2, 1, 2)), 2, 2, 6);
+        SHAPE_IS(tl_tile(x, TL_DIMS(1, 0)), 2, 0);
+        IS_EMPTY(tl_tile(none, TL_DIMS(4)));
+        ARE(tl_tile(IDS_ROW(7), TL_DIMS(2)), 7, 7);
+        const tl_tensor tiled = tl_tile(x, TL_DIMS(2, 1));
+        ARE(gradient(tl_mul(tiled, counted(TL_DIMS(4, 3))), x), 8, 10, 12, 14, 16, 18);
+        ARE(tl_roll(v, 2, 0), 3, 4, 0, 1, 2);
+        ARE(tl_roll(v, -1, 0), 1, 2, 3, 4, 0);
+        ARE(tl_roll(v, 12, 0), 3, 4, 0, 1, 2);
+        ARE(tl_roll(v, 0, 0), 0, 1, 2, 3, 4);
+        ARE(tl_roll(x, 1, 1), 3, 1, 2, 6, 4, 5);
+        IS_EMPTY(tl_roll(none, 3, 0));
+        end();
+    }
+}
+
+Test(values, of_triangles)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = counted(TL_DIMS(3, 3)), hole = NUMBERS(DIMS(2, 2), 1, NAN, 3, 4);
+        ARE(tl_tril(x, 0), 1, 0, 0, 4, 5, 0, 7, 8, 9);
+        ARE(tl_triu(x, 0), 1, 2, 3, 0, 5, 6, 0, 0, 9);
+        ARE(tl_tril(x, -1), 0, 0, 0, 4, 0, 0, 7, 8, 0);
+        ARE(tl_triu(x, 1), 0, 2, 3, 0, 0, 6, 0, 0, 0);
+        ARE(tl_tril(hole, INT64_MAX), 1, NAN, 3, 4);
+        ARE(tl_triu(hole, INT64_MAX), 0, 0, 0, 0);
+        ARE(tl_tril(hole, INT64_MIN), 0, 0, 0, 0);
+        ARE(tl_tril(hole, 0), 1, 0, 3, 4);
+        ARE(gradient(tl_square(tl_tril(hole, 0)), hole), 2, 0, 6, 8);
+        ARE(tl_tril(counted(TL_DIMS(2, 1, 2)), 0), 1, 0, 3, 0);
+        end();
+    }
+}
+
+Test(values, of_sequences_of_different_lengths)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = counted(TL_DIMS(3, 4)), lengths = IDS_ROW(3, 2, 1, 0);
+        ARE(tl_reverse_sequence(x, lengths), 9, 6, 3, 4, 5, 2, 7, 8, 1, 10, 11, 12);
+        ARE(tl_reverse_sequence(counted(TL_DIMS(2, 2, 2)), IDS_ROW(2, 1)), 5, 6, 3, 4, 1, 2, 7, 8);
+        ARE(gradient(tl_mul(tl_reverse_sequence(x, lengths), x), x), 18, 12, 6, 8, 10, 4, 14, 16, 2, 20, 22, 24);
+        ARE(tl_length_mask(lengths, 3), 1, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, 0);
+        cr_assert(tl_dtype_of(tl_length_mask(lengths, 3)) == type);
+        SHAPE_IS(tl_length_mask(IDS_ROW(0, 0), 0), 0, 2);
+        end();
+    }
+}
+
 /* ---- indexing ----------------------------------------------------------------------------------------------- */
 
 Test(values, by_index)
@@ -588,6 +843,27 @@ Test(values, by_index_leave_other_rows_alone)
         ARE(tl_pick(NUMBERS(DIMS(2, 2), NAN, 1, 2, NAN), IDS_ROW(1, 0)), 1, 2);
         const tl_tensor x = NUMBERS(DIMS(2, 2), NAN, 1, 2, NAN);
         ARE(gradient(tl_square(tl_pick(x, IDS_ROW(1, 0))), x), 0, 2, 4, 0);
+        end();
+    }
+}
+
+Test(values, by_index_along_an_axis_and_into_rows)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor x = counted(TL_DIMS(2, 3)), ids = tl_ids_const(root, TL_DIMS(2, 2), (int32_t[]){ 2, 2, 0, 1 });
+        ARE(tl_take_along(x, ids, 1), 3, 3, 4, 5);
+        ARE(tl_take_along(x, tl_ids_const(root, TL_DIMS(1, 3), (int32_t[]){ 1, 0, 1 }), 0), 4, 2, 6);
+        ARE(gradient(tl_mul(tl_take_along(x, ids, -1), counted(TL_DIMS(2, 2))), x), 0, 0, 3, 3, 4, 0);
+        const tl_tensor table = counted(TL_DIMS(3, 2)), at = IDS_ROW(2, 0, 2),
+                        rows = NUMBERS(DIMS(3, 2), -1, -2, -3, -4, -5, -6);
+        const tl_tensor y = tl_scatter_rows(table, at, rows), w = tl_mul(y, counted(TL_DIMS(3, 2)));
+        ARE(y, -3, -4, 3, 4, -5, -6);
+        ARE(gradient(w, table), 0, 0, 3, 4, 0, 0);
+        ARE(gradient(w, rows), 0, 0, 1, 2, 5, 6);
+        ARE(tl_scatter_rows(table, tl_ids_const(root, TL_DIMS(0), NULL), tl_const(root, TL_DIMS(0, 2), NULL)), 1, 2, 3,
+            4, 5, 6);
+        ARE(tl_scatter_rows(IDS_ROW(1, 2), IDS_ROW(1), IDS_ROW(9)), 1, 9);
         end();
     }
 }
@@ -628,6 +904,10 @@ Test(values, out_of_range_are_refused_at_run_time)
     FAILS_AT_RUN_TIME(tl_scatter_add(TL_NONE, counted(TL_DIMS(2, 2)), IDS_ROW(0, 9), 3), "id 9 at position 1");
     FAILS_AT_RUN_TIME(tl_pick(counted(TL_DIMS(2, 2)), IDS_ROW(INT32_MIN, 0)), "id -2147483648 at position 0");
     FAILS_AT_RUN_TIME(tl_one_hot(IDS_ROW(0, 1, 4), 4), "id 4 at position 2");
+    FAILS_AT_RUN_TIME(tl_take_along(ROW(1, 2), IDS_ROW(1, 2), 0), "id 2 at position 1 is outside 0..1");
+    FAILS_AT_RUN_TIME(tl_scatter_rows(ROW(1, 2), IDS_ROW(-1), ROW(0)), "id -1 at position 0 is outside 0..1");
+    FAILS_AT_RUN_TIME(tl_length_mask(IDS_ROW(2, 4), 3), "length 4 at position 1 is outside 0..3");
+    FAILS_AT_RUN_TIME(tl_reverse_sequence(counted(TL_DIMS(2, 1)), IDS_ROW(-1)), "length -1 at position 0");
     FAILS_AT_RUN_TIME(tl_cast(ROW(1, 2147483648.), TL_I32), "2.14748e+09 at position 1");
     FAILS_AT_RUN_TIME(tl_cast(ROW(NAN), TL_I32), "nan at position 0");
     FAILS_AT_RUN_TIME(tl_cast(ROW(-INFINITY), TL_I32), "-inf at position 0");
@@ -779,6 +1059,20 @@ Test(refused, are_shapes_that_do_not_fit)
     REFUSED(tl_gather(tl_full(root, TL_SCALAR, 1), IDS_ROW(0)), SHAPE, "no rows");
     REFUSED(tl_scatter_add(TL_NONE, ROW(1, 2), IDS_ROW(0), 3), SHAPE, "row for each id");
     REFUSED(tl_pick(counted(TL_DIMS(2, 2)), IDS_ROW(0)), SHAPE, "one id for each row");
+    REFUSED(tl_min(tl_const(root, TL_DIMS(0), NULL), TL_ALL), SHAPE, "no largest of nothing");
+    REFUSED(tl_squeeze(ROW(1, 2), 0), SHAPE, "squeeze [2]: axis 0 has 2 elements, not one");
+    REFUSED(tl_topk(ROW(1, 2), 3, 0, NULL), SHAPE, "there are not 3 of 2 elements");
+    REFUSED(tl_slice_step(ROW(1, 2), 0, 0, 5, 2), SHAPE, "3 elements from 0 in steps of 2");
+    REFUSED(tl_slice_step(ROW(1, 2), 0, 5, TL_END, -1), SHAPE, "6 elements from 5");
+    REFUSED(tl_tile(ROW(1, 2), TL_DIMS(1, 1, 1, 1, 1, 1, 1)), SHAPE, "more than 6 axes");
+    REFUSED(tl_tile(ROW(1, 2), TL_DIMS(INT64_MAX)), SHAPE, "too large");
+    REFUSED(tl_tril(ROW(1), 0), SHAPE, "two axes");
+    REFUSED(tl_dot(ROW(1, 2), ROW(1)), SHAPE, "dot [2]: last axes of 2 and 1 elements");
+    REFUSED(tl_dot(ROW(1), tl_full(root, TL_SCALAR, 1)), SHAPE, "scalar");
+    REFUSED(tl_outer(ROW(1), tl_full(root, TL_SCALAR, 1)), SHAPE, "scalar");
+    REFUSED(tl_take_along(counted(TL_DIMS(2, 2)), IDS_ROW(0), 0), SHAPE, "differ in more than axis 0");
+    REFUSED(tl_scatter_rows(counted(TL_DIMS(2, 2)), IDS_ROW(0), ROW(1)), SHAPE, "one row of the table's");
+    REFUSED(tl_reverse_sequence(counted(TL_DIMS(2, 2)), IDS_ROW(0)), SHAPE, "one length for each row");
     REFUSED(tl_broadcast_to(ROW(1), TL_DIMS(1 << 30, 1 << 30, 1 << 30)), SHAPE, "too large");
     REFUSED(tl_pad(ROW(1), 0, INT64_MAX, INT64_MAX), SHAPE, "too large");
 }
@@ -801,6 +1095,22 @@ Test(refused, are_arguments_that_make_no_sense)
     REFUSED(tl_permute(counted(TL_DIMS(2, 2)), ((int[]){ 0, 2 })), ARGUMENT, "axis 2");
     REFUSED(tl_one_hot(IDS_ROW(1), -1), ARGUMENT, "negative depth");
     REFUSED(tl_scatter_add(TL_NONE, ROW(1), IDS_ROW(0), -1), ARGUMENT, "negative number of rows");
+    REFUSED(tl_prod(ROW(1), TL_AXES(1)), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_prod(counted(TL_DIMS(2, 2)), TL_AXES(0, -2)), ARGUMENT, "axis 0 is named twice");
+    REFUSED(tl_var(ROW(1), TL_AXES(1), 0), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_logsumexp(ROW(1), TL_AXES(-3)), ARGUMENT, "there is no axis -3");
+    REFUSED(tl_cumsum(ROW(1), 1), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_cumprod(ROW(1), -2), ARGUMENT, "there is no axis -2");
+    REFUSED(tl_sort(ROW(1), 1), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_squeeze(ROW(1), 1), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_expand_dims(ROW(1), 2), ARGUMENT, "there is no such axis");
+    REFUSED(tl_expand_dims(counted(TL_DIMS(1, 1, 1, 1, 1, 1)), 0), ARGUMENT, "no room");
+    REFUSED(tl_slice_step(ROW(1), 0, 0, 1, 0), ARGUMENT, "a step of 0");
+    REFUSED(tl_flip(ROW(1), 1), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_roll(ROW(1), 1, 1), ARGUMENT, "there is no axis 1");
+    REFUSED(tl_tile(ROW(1), TL_DIMS(-1)), ARGUMENT, "-1 repeats");
+    REFUSED(tl_length_mask(IDS_ROW(1), -1), ARGUMENT, "negative number of steps");
+    REFUSED(tl_layer_norm(tl_full(root, TL_SCALAR, 1), TL_NONE, TL_NONE, 1), ARGUMENT, "there is no axis -1");
     REFUSED(tl_cast(ROW(1), (tl_dtype)7), ARGUMENT, "7 is no type");
     REFUSED(tl_iota(root, -1), ARGUMENT, "-1");
     REFUSED(tl_random_bernoulli(root, TL_DIMS(1), 1.5), ARGUMENT, "1.5 is no probability");
