@@ -63,4 +63,8 @@ tl_tensor tl_argmax_at(tl_place at, tl_tensor x, int axis)
 }
 tl_tensor(tl_argmax)(tl_tensor x, int axis) { return tl_argmax_at(TL_NOWHERE, x, axis); }
 
+/* A NaN stays one under the sign. */
+tl_tensor tl_argmin_at(tl_place at, tl_tensor x, int axis) { return tl_argmax_at(at, tl_neg_at(at, x), axis); }
+tl_tensor(tl_argmin)(tl_tensor x, int axis) { return tl_argmin_at(TL_NOWHERE, x, axis); }
+
 #endif

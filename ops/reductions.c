@@ -39,8 +39,21 @@ static tl_tensor prod(tl_place at, tl_tensor x, int n, const int *axes)
     return x;
 }
 
+/* x less its first element, which changes no variance, but makes that of equal numbers exactly 0, however the mean rounds. */
+static tl_tensor from_first(tl_place at, tl_tensor x, int n, const int *axes)
+{
+    tl_tensor first = x;
+    if (!tl_size(x)) return x;
+    for (int i = 0; i < (n ? n : tl_rank(x)); i++) {
+        const int64_t a = n ? tl_axis(axes[i], tl_rank(x)) : i;
+        if (a >= 0 && a < tl_rank(x)) first = tl_slice_at(at, first, (int)a, 0, 1);
+    }
+    return tl_sub_at(at, x, tl_stop_gradient_at(at, first));
+}
+
 static tl_tensor var(tl_place at, tl_tensor x, int n, const int *axes, double correction)
 {
+    x = from_first(at, x, n, axes);
     const tl_tensor mean = tl_mean_keep_at(at, x, n, axes);
     const tl_shape s = tl_shape_of(x), left = tl_shape_of(mean);
     double count = 1;
@@ -103,6 +116,3 @@ REDUCTION(norm, , )
 REDUCTION(logsumexp, , )
 REDUCTION(var, COMMA double correction, COMMA correction)
 REDUCTION(std, COMMA double correction, COMMA correction)
-
-tl_tensor tl_argmin_at(tl_place at, tl_tensor x, int axis) { return tl_argmax_at(at, tl_neg_at(at, x), axis); }
-tl_tensor(tl_argmin)(tl_tensor x, int axis) { return tl_argmin_at(TL_NOWHERE, x, axis); }

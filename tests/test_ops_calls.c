@@ -159,6 +159,19 @@ Test(calls, masked_choices_leave_no_trace_in_the_gradient)
     cr_expect_float_eq(v[1], 0.25, 1e-12);
 }
 
+Test(calls, of_two_operands_say_that_one_is_absent)
+{
+    static tl_tensor (*const all[])(tl_tensor, tl_tensor) = { tl_dot, tl_outer, tl_reverse_sequence };
+    for (int i = 0; i < COUNT(all); i++)
+        for (int k = 0; k < 2; k++) {
+            const tl_tensor x = counting(TL_DIMS(2, 2));
+            const tl_tensor y = all[i](k ? x : TL_NONE, k ? TL_NONE : x);
+            cr_expect(!tl_absent(y) && tl_tape_status(tape) == TL_E_ABSENT, "%d, operand %d", i, k);
+            cr_has(tl_tape_message(tape), "is absent");
+            tl_tape_reset(tape);
+        }
+}
+
 /* ---- gradients of what is made of several operations (tl_gradcheck's own tolerances) ---------------------------- */
 
 typedef tl_tensor (*made)(tl_tensor x, tl_tensor y);

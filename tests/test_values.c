@@ -542,6 +542,9 @@ Test(values, of_variances_and_norms)
         ARE(tl_norm(ROW(1, -INFINITY), TL_ALL), INFINITY);
         const tl_tensor y = NUMBERS(DIMS(2, 2), 3, 4, 0, 0);
         ARE(gradient(tl_norm(y, TL_AXES(1)), y), 0.6, 0.8, 0, 0);
+        const tl_tensor same = ROW(0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1); /* whose sum / 7 need not be 0.1 */
+        ARE(tl_std(same, TL_ALL, 1), 0);
+        ARE(gradient(tl_std(same, TL_ALL, 1), same), 0, 0, 0, 0, 0, 0, 0);
         const tl_tensor z = NUMBERS(DIMS(2, 2), 1, 3, 5, 5);
         ARE(gradient(tl_std(z, TL_AXES(1), 0), z), -0.5, 0.5, 0, 0);
         end();
