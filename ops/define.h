@@ -38,6 +38,7 @@ typedef TL_REAL real;
 #define TL_JOIN2(a, b) TL_JOIN2_(a, b)
 typedef TL_JOIN2(TL_BITS_, TL_TYPE) bits;
 
+#include "ops/kernels/special.h"
 #include "ops/kernels/vmath.h"
 #define real_exp TL_JOIN2(tl_exp_, TL_TYPE)
 #define real_log TL_JOIN2(tl_log_, TL_TYPE)
@@ -45,6 +46,12 @@ typedef TL_JOIN2(TL_BITS_, TL_TYPE) bits;
 #define real_abs TL_JOIN2(tl_abs_, TL_TYPE)
 #define real_tanh TL_JOIN2(tl_tanh_, TL_TYPE)
 #define real_sigmoid TL_JOIN2(tl_sigmoid_, TL_TYPE)
+#define real_expm1 TL_JOIN2(tl_expm1_, TL_TYPE)
+#define real_log1p TL_JOIN2(tl_log1p_, TL_TYPE)
+#define real_softplus TL_JOIN2(tl_softplus_, TL_TYPE)
+#define real_erf TL_JOIN2(tl_erf_, TL_TYPE)
+#define real_sin TL_JOIN2(tl_sin_, TL_TYPE)
+#define real_cos TL_JOIN2(tl_cos_, TL_TYPE)
 
 /* Elements of a shape's axes begin..end-1. */
 static inline int64_t tl_span(const tl_desc *d, int64_t begin, int64_t end)

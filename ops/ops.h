@@ -22,6 +22,26 @@ TL_PLACED(tl_tensor, tl_exp, tl_tensor x); /* y = e^x */
 #define tl_exp(...) tl_exp_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_log, tl_tensor x); /* y = ln x; -inf at 0, NaN below */
 #define tl_log(...) tl_log_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_expm1, tl_tensor x); /* y = e^x - 1, accurate near 0 */
+#define tl_expm1(...) tl_expm1_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_log1p, tl_tensor x); /* y = ln(1 + x), accurate near 0; -inf at -1, NaN below */
+#define tl_log1p(...) tl_log1p_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_reciprocal, tl_tensor x); /* y = 1 / x */
+#define tl_reciprocal(...) tl_reciprocal_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_rsqrt, tl_tensor x); /* y = 1 / sqrt(x); inf at 0 (derivative -inf), NaN below */
+#define tl_rsqrt(...) tl_rsqrt_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_sin, tl_tensor x); /* y = sin x, of any size; NaN at infinity */
+#define tl_sin(...) tl_sin_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_cos, tl_tensor x); /* y = cos x, likewise */
+#define tl_cos(...) tl_cos_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_erf, tl_tensor x); /* y = erf x */
+#define tl_erf(...) tl_erf_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_floor, tl_tensor x); /* y = x rounded down; the derivative of the three is declared 0 */
+#define tl_floor(...) tl_floor_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_ceil, tl_tensor x); /* y = x rounded up */
+#define tl_ceil(...) tl_ceil_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_round, tl_tensor x); /* y = x rounded to the nearest whole number, halves to the even one */
+#define tl_round(...) tl_round_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_tanh, tl_tensor x); /* y = tanh x */
 #define tl_tanh(...) tl_tanh_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_sigmoid, tl_tensor x); /* y = 1 / (1 + e^-x) */
@@ -38,6 +58,41 @@ TL_PLACED(tl_tensor, tl_cast, tl_tensor x, tl_dtype dtype); /* x in another type
     error status at run time outside i32's range). Gradient: between float types only. */
 #define tl_cast(...) tl_cast_at(TL_HERE, __VA_ARGS__)
 
+/* Activations; inf and NaN as the formula has it, but where said. Derivatives at kinks are PyTorch's. */
+TL_PLACED(tl_tensor, tl_softplus, tl_tensor x); /* y = ln(1 + e^x): x for large x, no overflow */
+#define tl_softplus(...) tl_softplus_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_log_sigmoid, tl_tensor x); /* y = ln sigmoid(x) = -softplus(-x): x for x far below 0 */
+#define tl_log_sigmoid(...) tl_log_sigmoid_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_softsign, tl_tensor x); /* y = x / (1 + |x|); 1 and -1 at infinity */
+#define tl_softsign(...) tl_softsign_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_hard_sigmoid, tl_tensor x); /* y = min(max(x + 3, 0), 6) / 6; the derivative at -3 and 3 is 0 */
+#define tl_hard_sigmoid(...) tl_hard_sigmoid_at(TL_HERE, __VA_ARGS__)
+/* y = x > 0 ? x : slope x; the derivative at 0 is slope (Keras has 0.2, PyTorch 0.01). */
+TL_PLACED(tl_tensor, tl_leaky_relu, tl_tensor x, double slope);
+#define tl_leaky_relu(...) tl_leaky_relu_at(TL_HERE, __VA_ARGS__)
+/* y = x > 0 ? x : alpha (e^x - 1); the derivative at 0 is alpha (usually 1). */
+TL_PLACED(tl_tensor, tl_elu, tl_tensor x, double alpha);
+#define tl_elu(...) tl_elu_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_selu, tl_tensor x); /* y = 1.0507.. elu(x, 1.6732..) */
+#define tl_selu(...) tl_selu_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_silu, tl_tensor x); /* y = x sigmoid(x) */
+#define tl_silu(...) tl_silu_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_mish, tl_tensor x); /* y = x tanh(softplus(x)) */
+#define tl_mish(...) tl_mish_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_gelu,
+          tl_tensor x); /* y = x P(x), P the normal distribution (by erf); 0 at -inf, where the derivative is 0 too */
+#define tl_gelu(...) tl_gelu_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_gelu_tanh,
+          tl_tensor x); /* y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), an approximation of gelu */
+#define tl_gelu_tanh(...) tl_gelu_tanh_at(TL_HERE, __VA_ARGS__)
+/* y = min(max(x, lo), hi), lo <= hi (else TL_E_ARGUMENT; they may be infinite), both rounded to the element type. NaN stays NaN.
+ * The gradient passes where lo <= x <= hi, borders included. */
+TL_PLACED(tl_tensor, tl_clip, tl_tensor x, double lo, double hi);
+#define tl_clip(...) tl_clip_at(TL_HERE, __VA_ARGS__)
+/* y = x^p for a number p; NaN for x < 0 unless p is whole; x^0 = 1 even of NaN. dx = p x^(p-1), 0 for p = 0. */
+TL_PLACED(tl_tensor, tl_pow_scalar, tl_tensor x, double p);
+#define tl_pow_scalar(...) tl_pow_scalar_at(TL_HERE, __VA_ARGS__)
+
 /* ---- elementwise, two or three operands --------------------------------------------------------------------- */
 
 TL_PLACED(tl_tensor, tl_add, tl_tensor a, tl_tensor b); /* y = a + b */
@@ -53,6 +108,17 @@ TL_PLACED(tl_tensor, tl_maximum, tl_tensor a,
 #define tl_maximum(...) tl_maximum_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_minimum, tl_tensor a, tl_tensor b); /* y = min(a, b); likewise */
 #define tl_minimum(...) tl_minimum_at(TL_HERE, __VA_ARGS__)
+
+/* y = a^b; NaN for a < 0 unless b is whole; a^0 = 1 and 1^b = 1 even of NaN. da = b a^(b-1), 0 where b = 0; db = y ln a, 0 where
+ * a = 0 and b >= 0, NaN where a < 0. */
+TL_PLACED(tl_tensor, tl_pow, tl_tensor a, tl_tensor b);
+#define tl_pow(...) tl_pow_at(TL_HERE, __VA_ARGS__)
+/* y = ln(e^a + e^b) without overflow; -inf where both are. da = e^(a-y), db = e^(b-y), halves where a = b, infinities too. */
+TL_PLACED(tl_tensor, tl_logaddexp, tl_tensor a, tl_tensor b);
+#define tl_logaddexp(...) tl_logaddexp_at(TL_HERE, __VA_ARGS__)
+/* y = a b + c, rounded once. */
+TL_PLACED(tl_tensor, tl_fma, tl_tensor a, tl_tensor b, tl_tensor c);
+#define tl_fma(...) tl_fma_at(TL_HERE, __VA_ARGS__)
 
 /* y = x + v, y = x v for a number v, rounded once to the tape's dtype. */
 TL_PLACED(tl_tensor, tl_add_scalar, tl_tensor x, double v);
