@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "ops/kernels/kernels.h"
-#include "ops/kernels/vmath.h"
+#include "ops/kernels/special.h"
 
 /* ---- kernels by instruction set --------------------------------------------------------------------------------- */
 
@@ -170,8 +170,8 @@ static bool same(const void *a, const void *b, int n, bool f64)
     return true;
 }
 
-static const float odd_floats[] = { NAN, INFINITY, -INFINITY, 0,      -0.0f, 1e-40f, -1e-40f,
-                                    89,  -104,     88.7f,     -87.5f, 20,    1,      -1 };
+static const float odd_floats[] = { NAN,  INFINITY, -INFINITY, 0,  -0.0f, 1e-40f, -1e-40f, 89,
+                                    -104, 88.7f,    -87.5f,    20, 1,     -1,     2e6f,    -3e30f };
 
 Test(kernels, elementwise_results_do_not_depend_on_instruction_set_or_position)
 {
@@ -219,6 +219,7 @@ static double ulps(float got, long double want)
 }
 
 static long double sigmoidl(long double x) { return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x)); }
+static long double softplusl(long double x) { return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x))); }
 
 Test(kernels, vector_math_is_right_to_a_few_ulps_for_every_kind_of_float)
 {
@@ -230,7 +231,13 @@ Test(kernels, vector_math_is_right_to_a_few_ulps_for_every_kind_of_float)
     } f[] = { { "exp", tl_exp_f32, expl, 1.5 },
               { "tanh", tl_tanh_f32, tanhl, 2.5 },
               { "sigmoid", tl_sigmoid_f32, sigmoidl, 2.5 },
-              { "log", tl_log_f32, logl, 1.5 } };
+              { "log", tl_log_f32, logl, 1.5 },
+              { "expm1", tl_expm1_f32, expm1l, 1.5 },
+              { "log1p", tl_log1p_f32, log1pl, 1.6 },
+              { "softplus", tl_softplus_f32, softplusl, 2 },
+              { "erf", tl_erf_f32, erfl, 1.1 },
+              { "sin", tl_sin_f32, sinl, 0.51 },
+              { "cos", tl_cos_f32, cosl, 0.51 } };
     for (int k = 0; k < COUNT(f); k++) {
         double worst = 0;
         float at = 0;
@@ -245,6 +252,25 @@ Test(kernels, vector_math_is_right_to_a_few_ulps_for_every_kind_of_float)
     cr_expect(signbit(tl_tanh_f32(-0.0f)) && tl_tanh_f32(1e-40f) == 1e-40f && tl_tanh_f32(-INFINITY) == -1);
     cr_expect(tl_sigmoid_f32(-INFINITY) == 0 && tl_sigmoid_f32(INFINITY) == 1 && tl_sigmoid_f32(0) == 0.5f);
     cr_expect(tl_log_f32(0) == -INFINITY && isnan(tl_log_f32(-1)) && tl_log_f32(1) == 0);
+    cr_expect(signbit(tl_expm1_f32(-0.0f)) && tl_expm1_f32(1e-40f) == 1e-40f && isinf(tl_expm1_f32(89)));
+    cr_expect(signbit(tl_log1p_f32(-0.0f)) && tl_log1p_f32(1e-40f) == 1e-40f && tl_log1p_f32(-1) == -INFINITY);
+    cr_expect(signbit(tl_erf_f32(-0.0f)) && signbit(tl_sin_f32(-0.0f)) && tl_cos_f32(0) == 1 && tl_erf_f32(4) == 1);
+}
+
+/* Where the argument's remainder is smallest: floats next to multiples of pi / 2, and the one that is nearest of all. */
+Test(kernels, sines_are_right_next_to_multiples_of_half_pi)
+{
+    double worst = 0;
+    for (int n = 1; n < 2000000; n += n < 5000 ? 1 : 97) {
+        const float near = (float)(n * (double)M_PI_2);
+        for (float x = nextafterf(near, 0), end = nextafterf(near, INFINITY); x <= end; x = nextafterf(x, INFINITY)) {
+            worst = fmax(worst, ulps(tl_sin_f32(x), sinl((long double)x)));
+            worst = fmax(worst, ulps(tl_cos_f32(-x), cosl((long double)x)));
+        }
+    }
+    worst = fmax(worst, ulps(tl_cos_f32(0x1.f3704ep+109f), cosl(0x1.f3704ep+109L)));
+    worst = fmax(worst, ulps(tl_sin_f32(0x1p20f), sinl(0x1p20L)));
+    cr_expect_leq(worst, 0.51);
 }
 
 /* ---- sums ------------------------------------------------------------------------------------------------------- */

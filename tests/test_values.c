@@ -8,7 +8,7 @@ static tl_model *model;
 static tl_tape *tape;
 static tl_scope *root;
 static int n_kept;
-static double *kept[400];
+static double *kept[800];
 
 static void begin(tl_dtype dtype)
 {
@@ -120,6 +120,33 @@ static const struct {
     { "sign", tl_sign, { 0, -1e-30, 2, INF, -INF, NAN, -2, 1e-30 }, { 0, -1, 1, 1, -1, NAN, -1, 1 } },
     { "stop_gradient", tl_stop_gradient, { 0, -0.0, 2, INF, -INF, NAN, -2, 1e-30 },
                                          { 0, -0.0, 2, INF, -INF, NAN, -2, 1e-30 } },
+    { "expm1", tl_expm1, { 0, -0.0, 1, INF, -INF, NAN, 1e4, -1e-9 }, { 0, -0.0, M_E - 1, INF, -1, NAN, INF, -9.999999995e-10 } },
+    { "log1p", tl_log1p, { 0, -0.0, -1, INF, -2, NAN, 1e-9, 3 }, { 0, -0.0, -INF, INF, NAN, NAN, 9.999999995e-10, 2 * M_LN2 } },
+    { "reciprocal", tl_reciprocal, { 0, -0.0, 2, INF, -INF, NAN, -4, 0.5 }, { INF, -INF, 0.5, 0, -0.0, NAN, -0.25, 2 } },
+    { "rsqrt", tl_rsqrt, { 0, -0.0, 4, INF, -INF, NAN, -1, 0.25 }, { INF, -INF, 0.5, 0, NAN, NAN, NAN, 2 } },
+    { "sin", tl_sin, { 0, -0.0, 0x1p100, INF, -INF, NAN, -0.5, 3e6 },
+                     { 0, -0.0, -0.8721836054182673, NAN, NAN, NAN, -0.479425538604203, -0.8784900581447479 } },
+    { "cos", tl_cos, { 0, -0.0, 0x1p100, INF, -INF, NAN, -0.5, 3e6 },
+                     { 1, 1, 0.48917865697472146, NAN, NAN, NAN, 0.8775825618903728, 0.4777606280773224 } },
+    { "erf", tl_erf, { 0, -0.0, 10, INF, -INF, NAN, -10, 0.5 }, { 0, -0.0, 1, 1, -1, NAN, -1, 0.5204998778130465 } },
+    { "floor", tl_floor, { 0, -0.0, 1.5, INF, -INF, NAN, -0.5, -2 }, { 0, -0.0, 1, INF, -INF, NAN, -1, -2 } },
+    { "ceil", tl_ceil, { 0, -0.0, 1.5, INF, -INF, NAN, -0.5, -2 }, { 0, -0.0, 2, INF, -INF, NAN, -0.0, -2 } },
+    { "round", tl_round, { 0.5, -0.5, 1.5, INF, -INF, NAN, 2.5, -3.5 }, { 0, -0.0, 2, INF, -INF, NAN, 2, -4 } },
+    { "softplus", tl_softplus, { 0, -0.0, 1e4, INF, -INF, NAN, -1e4, 1 },
+                               { M_LN2, M_LN2, 1e4, INF, 0, NAN, 0, 1.3132616875182228 } },
+    { "log_sigmoid", tl_log_sigmoid, { 0, -0.0, 1e4, INF, -INF, NAN, -1e4, -1 },
+                                     { -M_LN2, -M_LN2, 0, 0, -INF, NAN, -1e4, -1.3132616875182228 } },
+    { "softsign", tl_softsign, { 0, -0.0, 1e30, INF, -INF, NAN, -1, 3 }, { 0, -0.0, 1, 1, -1, NAN, -0.5, 0.75 } },
+    { "hard_sigmoid", tl_hard_sigmoid, { 0, -0.0, 3, INF, -INF, NAN, -3, 1.5 }, { 0.5, 0.5, 1, 1, 0, NAN, 0, 0.75 } },
+    { "selu", tl_selu, { 0, -0.0, 1, INF, -INF, NAN, 1e4, -1 },
+                       { 0, -0.0, 1.0507009873554805, INF, -1.7580993408473766, NAN, 10507.009873554805, -1.1113307378125625 } },
+    { "silu", tl_silu, { 0, -0.0, 1e4, INF, 1, NAN, -1e4, -2 },
+                       { 0, -0.0, 1e4, INF, 0.7310585786300049, NAN, -0.0, -0.23840584404423515 } },
+    { "mish", tl_mish, { 0, -0.0, 1e4, INF, 1, NAN, -1e4, 1 },
+                       { 0, -0.0, 1e4, INF, 0.8650983882673103, NAN, -0.0, 0.8650983882673103 } },
+    { "gelu", tl_gelu, { 0, -0.0, 1e4, INF, -INF, NAN, -1e4, -1 }, { 0, -0.0, 1e4, INF, -0.0, NAN, -0.0, -0.15865525393145707 } },
+    { "gelu_tanh", tl_gelu_tanh, { 0, -0.0, 1e4, INF, 1, NAN, -1e4, 1 },
+                                 { 0, -0.0, 1e4, INF, 0.8411919906082768, NAN, -0.0, 0.8411919906082768 } },
 };
 /* clang-format on */
 
@@ -158,6 +185,98 @@ Test(gradients, of_one_operand_at_the_edges)
         x = ROW(-INFINITY, 0);
         ARE(gradient(tl_exp(x), x), 0, 1);
         ARE(gradient(tl_add_scalar(tl_scale(x, 0), 1), x), 0, 0);
+        ARE(gradient(tl_expm1(x), x), 0, 1);
+        ARE(gradient(tl_floor(x), x), 0, 0);
+        ARE(gradient(tl_ceil(x), x), 0, 0);
+        ARE(gradient(tl_round(x), x), 0, 0);
+        x = ROW(-1, 0, INFINITY);
+        ARE(gradient(tl_log1p(x), x), INFINITY, 1, 0);
+        x = ROW(0, 4, INFINITY);
+        ARE(gradient(tl_reciprocal(x), x), -INFINITY, -1 / 16., -0.0);
+        ARE(gradient(tl_rsqrt(x), x), -INFINITY, -1 / 16., -0.0);
+        end();
+    }
+}
+
+/* At kinks as PyTorch has it; where a value is finite or its limit is, so is the gradient. */
+Test(gradients, of_activations_at_the_edges)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        tl_tensor x = ROW(INFINITY, -INFINITY, 0, 1e4, -1e4);
+        ARE(gradient(tl_softplus(x), x), 1, 0, 0.5, 1, 0);
+        ARE(gradient(tl_log_sigmoid(x), x), 0, 1, 0.5, 0, 1);
+        ARE(gradient(tl_gelu(x), x), 1, 0, 0.5, 1, 0);
+        ARE(gradient(tl_erf(x), x), 0, 0, M_2_SQRTPI, 0, 0);
+        ARE(gradient(tl_selu(x), x), 1.0507009873554805, 0, 1.7580993408473766, 1.0507009873554805, 0);
+        x = ROW(INFINITY, 0, -1);
+        ARE(gradient(tl_softsign(x), x), 0, 1, 0.25);
+        x = ROW(0, 1e4, -1e4);
+        ARE(gradient(tl_silu(x), x), 0.5, 1, 0);
+        ARE(gradient(tl_mish(x), x), 0.6, 1, 0);
+        ARE(gradient(tl_gelu_tanh(x), x), 0.5, 1, 0);
+        x = ROW(-3, 3, 0, 2.9999998, -2.9999998, 4, -INFINITY);
+        ARE(gradient(tl_hard_sigmoid(x), x), 0, 0, 1 / 6., 1 / 6., 1 / 6., 0, 0);
+        x = ROW(0, -0.0, -1, 2, -INFINITY, INFINITY);
+        ARE(tl_leaky_relu(x, 0.25), 0, -0.0, -0.25, 2, -INFINITY, INFINITY);
+        ARE(gradient(tl_leaky_relu(x, 0.25), x), 0.25, 0.25, 0.25, 1, 0.25, 1);
+        ARE(tl_elu(x, 1.5), 0, -0.0, 1.5 * (1 / M_E - 1), 2, -1.5, INFINITY);
+        ARE(gradient(tl_elu(x, 1.5), x), 1.5, 1.5, 1.5 / M_E, 1, 0, 1);
+        x = ROW(-1, 1, 0.5, 2, -INFINITY, NAN);
+        ARE(tl_clip(x, -1, 1), -1, 1, 0.5, 1, -1, NAN);
+        ARE(gradient(tl_clip(x, -1, 1), x), 1, 1, 1, 0, 0, 0);
+        ARE(gradient(tl_clip(x, -INFINITY, 0.7), x), 1, 0, 1, 0, 1, 0);
+        end();
+    }
+}
+
+Test(values, of_powers)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        ARE(tl_pow(ROW(0, -2, -2, NAN, 1, 0, INFINITY), ROW(0, 3, 0.5, 0, NAN, -1, -1)), 1, -8, NAN, 1, 1, INFINITY, 0);
+        const tl_tensor a = ROW(0, 0, 0, 2, -2, 3), b = ROW(0, 2, -1, 0, 3, 1), y = tl_pow(a, b);
+        ARE(gradient(y, a), 0, 0, -INFINITY, 0, 12, 1);
+        ARE(gradient(y, b), 0, 0, -INFINITY, M_LN2, NAN, 3 * log(3));
+        const tl_tensor x = ROW(0, -2, NAN, 4);
+        ARE(tl_pow_scalar(x, 0.5), 0, NAN, NAN, 2);
+        ARE(gradient(tl_pow_scalar(x, 0.5), x), INFINITY, NAN, NAN, 0.25);
+        ARE(tl_pow_scalar(x, 3), 0, -8, NAN, 64);
+        ARE(gradient(tl_pow_scalar(x, 3), x), 0, 12, NAN, 48);
+        ARE(tl_pow_scalar(x, 0), 1, 1, 1, 1);
+        ARE(gradient(tl_pow_scalar(x, 0), x), 0, 0, 0, 0);
+        ARE(gradient(tl_pow_scalar(x, 1), x), 1, 1, 1, 1);
+        end();
+    }
+}
+
+Test(values, of_sums_of_exponentials)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const tl_tensor a = ROW(-INFINITY, INFINITY, -INFINITY, 1000, NAN, 1, -1000, INFINITY);
+        const tl_tensor b = ROW(-INFINITY, INFINITY, 2, 1000, 1, NAN, -1000, -INFINITY), y = tl_logaddexp(a, b);
+        ARE(y, -INFINITY, INFINITY, 2, 1000 + M_LN2, NAN, NAN, -1000 + M_LN2, INFINITY);
+        ARE(gradient(y, a), 0.5, 0.5, 0, 0.5, NAN, NAN, 0.5, 1);
+        ARE(gradient(y, b), 0.5, 0.5, 1, 0.5, NAN, NAN, 0.5, 0);
+        const tl_tensor c = ROW(-INFINITY, INFINITY, 0, 3), d = tl_logaddexp(c, tl_neg(tl_neg(c)));
+        ARE(gradient(gradient(d, c), c), 0, 0, 0, 0);
+        end();
+    }
+}
+
+/* Rounded once: the product's last bit is all that is left. */
+Test(values, of_fused_products)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        const double e = type == TL_F32 ? 0x1p-13 : 0x1p-27;
+        ARE(tl_fma(ROW(1 + e, INFINITY, INFINITY, NAN), ROW(1 - e, 0, 2, 1), ROW(-1, 1, -INFINITY, 1)), -e * e, NAN,
+            NAN, NAN);
+        const tl_tensor a = ROW(2, 3), b = ROW(5), c = ROW(7, 11);
+        ARE(gradient(tl_fma(a, b, c), a), 5, 5);
+        ARE(gradient(tl_fma(a, b, c), b), 5);
+        ARE(gradient(tl_fma(a, b, c), c), 1, 1);
         end();
     }
 }
