@@ -8,8 +8,11 @@ typedef struct slope_attr {
 
 #ifdef TL_REAL
 
-UNARY_KERNEL_ATTR(leaky_relu, const real v = (real)((const slope_attr *)r->attr)->v;, x > 0 ? x : v * x)
-UNARY_KERNEL_ATTR(elu, const real v = (real)((const slope_attr *)r->attr)->v;, x > 0 ? x : v * real_expm1(x))
+/* Written so that loops become vector code: choices between numbers that are there, and -0 keeps its sign. */
+UNARY_KERNEL_ATTR(leaky_relu, const real v = (real)((const slope_attr *)r->attr)->v;
+                  , (x > 0 ? x : (real)-0.0) + v * (x > 0 ? 0 : x))
+UNARY_KERNEL_ATTR(elu, const real v = (real)((const slope_attr *)r->attr)->v;
+                  , (x > 0 ? x : (real)-0.0) + v * real_expm1(x > 0 ? 0 : x))
 
 #else
 

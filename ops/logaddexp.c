@@ -3,8 +3,19 @@
 #include "ops/define.h"
 #ifdef TL_REAL
 
-BINARY_KERNEL(logaddexp, (((a > b) | (a != a)) ? a : b) + real_log1p(real_exp(a == b ? 0 : -real_abs(a - b))))
-BINARY_KERNEL(share, real_sigmoid(a == b ? 0 : a - b))
+/* a - b, but 0 of equal infinities; by a mask, which leaves loops without branches */
+static inline real apart(real a, real b)
+{
+    real d = a - b;
+    bits u;
+    memcpy(&u, &d, sizeof u);
+    u &= -(bits)(a != b);
+    memcpy(&d, &u, sizeof d);
+    return d;
+}
+
+BINARY_KERNEL(logaddexp, (((a > b) | (a != a)) ? a : b) + real_log1p(real_exp(-real_abs(apart(a, b)))))
+BINARY_KERNEL(share, real_sigmoid(apart(a, b)))
 
 #else
 

@@ -41,8 +41,7 @@ static inline float tl_softplus_f32(float x)
 /* A polynomial up to 0.93, 1 - e^polynomial beyond (after N. Juffa). */
 static inline float tl_erf_f32(float x)
 {
-    float t = tl_float_of(tl_bits_of(x) & 0x7fffffffu);
-    t = t > 4.0f ? 4.0f : t;
+    const float t = tl_float_of(tl_bits_of(x) & 0x7fffffffu);
     const float s = t * t;
     float p = -5.96761703e-4f;
     p = fmaf(p, s, 4.99119423e-3f);
@@ -56,7 +55,7 @@ static inline float tl_erf_f32(float x)
     q = fmaf(q, t, -6.34846687e-1f);
     q = fmaf(q, t, -1.28717512e-1f);
     q = 1.0f - tl_exp_f32(fmaf(q, t, -t));
-    return tl_sign_from(tl_float_of(tl_choose(t > 0.927734375f, tl_bits_of(q), tl_bits_of(p))), x);
+    return tl_sign_from(tl_float_of(tl_choose(tl_bits_of(t) > 0x3f6d8000u, tl_bits_of(q), tl_bits_of(p))), x);
 }
 
 /* sin (odd: cos) of |x|, by r = |x| - n pi/2. For |x| >= 2^20 the bits of 2/pi that matter are multiplied in integers. */
