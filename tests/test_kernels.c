@@ -257,6 +257,32 @@ Test(kernels, vector_math_is_right_to_a_few_ulps_for_every_kind_of_float)
     cr_expect(signbit(tl_erf_f32(-0.0f)) && signbit(tl_sin_f32(-0.0f)) && tl_cos_f32(0) == 1 && tl_erf_f32(4) == 1);
 }
 
+/* What goes through doubles is rounded once. */
+Test(kernels, powers_and_gelu_are_right_to_the_last_bit_but_one)
+{
+    enum { N = 4096 };
+    static float x[N], b[N], y[4][N];
+    uint64_t state = 8;
+    const double cube = 3;
+    scatter(x, false, N, &state, 9);
+    scatter(b, false, N, &state, 9);
+    for (int i = 0; i < N; i++) b[i] = i % 2 ? b[i] : roundf(b[i]), x[i] = i % 2 ? fabsf(x[i]) : x[i];
+    const tl_shape s = { TL_F32, 1, { N } }, all[] = { s, s };
+    const void *const in[] = { x, b };
+    run(kernels[number_of("pow")].kernel[0][isas() - 1], s, y[0], 2, all, in, NULL, NULL);
+    run(kernels[number_of("pow_scalar")].kernel[0][isas() - 1], s, y[1], 1, all, in, &cube, NULL);
+    run(kernels[number_of("gelu")].kernel[0][isas() - 1], s, y[2], 1, all, in, NULL, NULL);
+    run(kernels[number_of("gelu_grad")].kernel[0][isas() - 1], s, y[3], 2, all, in, NULL, NULL);
+    for (int i = 0; i < N; i++) {
+        const long double v = x[i], below = erfcl(-v / sqrtl(2)) / 2;
+        const long double slope = below + v * expl(-v * v / 2) / sqrtl(2 * (long double)M_PI);
+        cr_expect_leq(ulps(y[0][i], powl(v, b[i])), 0.51, "%g^%g", (double)x[i], (double)b[i]);
+        cr_expect_leq(ulps(y[1][i], v * v * v), 0.51, "%g^3", (double)x[i]);
+        cr_expect_leq(ulps(y[2][i], v * below), 0.51, "gelu(%g)", (double)x[i]);
+        cr_expect_leq(ulps(y[3][i], b[i] * slope), 0.51, "the slope of gelu at %g", (double)x[i]);
+    }
+}
+
 /* Where the argument's remainder is smallest: floats next to multiples of pi / 2, and the one that is nearest of all. */
 Test(kernels, sines_are_right_next_to_multiples_of_half_pi)
 {
