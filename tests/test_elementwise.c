@@ -84,6 +84,7 @@ static void check(const fx_case *c, tl_tensor (*f)(tl_tensor x), double rtol)
     cr_assert(!tl_failed(tape), "%s: %s", c->name, tl_tape_message(tape));
     same_values(c->name, "y", y, fx_get(c, "out", "y"), rtol);
     for (int k = 0; k < n; k++) same_values(c->name, names[k], d[k], fx_get(c, "gin", names[k]), rtol);
+    tl_tape_free(tape);
     tl_model_free(model);
 }
 
