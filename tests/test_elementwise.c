@@ -1,17 +1,6 @@
 /* tests/test_elementwise.c - elementwise operations and activations against PyTorch's values and gradients. */
+#include "fixtures.h"
 #include "support.h"
-
-#if __has_include("fixture.h")
-#define HAVE_FIXTURES 1
-#include "fixture.h"
-#elif __has_include("../../shared/fixtures/fixture.h")
-#define HAVE_FIXTURES 1
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmisleading-indentation"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include "../../shared/fixtures/fixture.h"
-#pragma GCC diagnostic pop
-#endif
 
 #ifndef HAVE_FIXTURES
 Test(elementwise, values_of_pytorch) { cr_skip_test("no fixture.h"); }
@@ -90,11 +79,7 @@ static void check(const fx_case *c, tl_tensor (*f)(tl_tensor x), double rtol)
 
 Test(elementwise, values_of_pytorch)
 {
-    char path[900];
-    const char *dir = getenv("TL_FIXTURES");
-    snprintf(path, sizeof path, "%s%s/torch_open", dir ? dir : TL_SOURCE, dir ? "" : "/../shared/fixtures");
-    const fx_suite *suite = fx_open(path);
-    if (!suite) cr_skip_test("no fixtures (set TL_FIXTURES)");
+    const fx_suite *suite = suite_of("torch_open");
     int found = 0;
     for (size_t i = 0; i < suite->n; i++) {
         const fx_case *c = &suite->cases[i];

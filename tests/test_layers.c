@@ -1699,34 +1699,11 @@ Test(gradients, of_every_cell)
 
 /* ---- values of Keras and PyTorch (f64: rtol 1e-9, atol 1e-12, as the fixtures' README says) --------------------- */
 
-#if __has_include("fixture.h")
-#define HAVE_FIXTURES 1
-#include "fixture.h"
-#elif __has_include("../../shared/fixtures/fixture.h")
-#define HAVE_FIXTURES 1
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmisleading-indentation"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include "../../shared/fixtures/fixture.h"
-#pragma GCC diagnostic pop
-#endif
+#include "fixtures.h"
 
 #ifndef HAVE_FIXTURES
 Test(fixtures, values_of_keras_and_pytorch) { cr_skip_test("no fixture.h"); }
 #else
-
-static fx_suite *suite_of(const char *name)
-{
-    char path[900]; /* fx_open has room for 1,024 */
-    const char *dir = getenv("TL_FIXTURES");
-    snprintf(path, sizeof path, "%s%s/%s", dir ? dir : TL_SOURCE, dir ? "" : "/../shared/fixtures", name);
-    fx_suite *suite = fx_open(path);
-    if (!suite) {
-        printf("# skipped: no fixtures at %s (set TL_FIXTURES)\n", path);
-        cr_skip_test("no fixtures");
-    }
-    return suite;
-}
 
 enum { TORCH, KERAS, CUSTOM };
 
