@@ -990,6 +990,14 @@ Test(values, by_index_along_an_axis_and_into_rows)
     }
 }
 
+/* Does the message name this line, or, of a call that spans lines, the one that clang takes for it? */
+static bool names_line(int line)
+{
+    for (int k = 0; k < 3; k++)
+        if (strstr(tl_message(), AT_LINE(line - k))) return true;
+    return false;
+}
+
 /* Numbers that are wrong only at run time are a status with the op's place, and write nothing that can be read. */
 static void fails_at_run_time(int line, tl_tensor y, const char *words)
 {
@@ -1000,7 +1008,7 @@ static void fails_at_run_time(int line, tl_tensor y, const char *words)
     tl_array a;
     cr_assert(tl_run(s, plan, NULL, 0) == TL_E_INDEX, "line %d", line);
     cr_has(tl_message(), words);
-    cr_has(tl_message(), AT_LINE(line));
+    cr_assert(names_line(line), "line %d: \"%s\"", line, tl_message());
     cr_assert(tl_get(s, "y", &a) == TL_E_OUTPUT);
     tl_session_free(s);
     tl_plan_free(plan);
@@ -1132,7 +1140,7 @@ static void refused(int line, tl_tensor y, tl_status status, const char *words)
     cr_assert(tl_tape_status(tape) == status, "line %d: %s (%s)", line, tl_status_name(tl_tape_status(tape)),
               tl_message());
     cr_has(tl_message(), words);
-    cr_has(tl_message(), AT_LINE(line));
+    cr_assert(names_line(line), "line %d: \"%s\"", line, tl_message());
     cr_assert(!tl_absent(y) && tl_rank(y) == 0);
     tl_tape_free(tape);
     tl_model_free(model);
