@@ -309,6 +309,11 @@ TL_PLACED(tl_scope *, tl_step, tl_scope *s, int64_t t);
 TL_PLACED(tl_scope *, tl_again, tl_scope *s);
 #define tl_again(...) tl_again_at(TL_HERE, __VA_ARGS__)
 
+/* s itself, but random numbers drawn there (and in scopes inside it) are the same at every step of the innermost scope
+ * that steps: one dropout mask for a whole sequence (Gal & Ghahramani 2016). Outside of steps, one more stream. */
+TL_PLACED(tl_scope *, tl_steady, tl_scope *s);
+#define tl_steady(...) tl_steady_at(TL_HERE, __VA_ARGS__)
+
 /* A fresh visit of s in which the n given parameters (handles that tl_param returned) are the given tensors of the same
  * shape: inner-loop updates, weight normalisation, tied and generated weights. */
 TL_PLACED(tl_scope *, tl_overlay, tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors);
@@ -382,6 +387,11 @@ TL_API tl_tensor tl_param_opt(tl_place at, tl_scope *s, const char *name, const 
     tl_param_opt(TL_HERE, (s), (name), &(tl_param_opts){ .rank = (r), .dim = (d), __VA_ARGS__ })
 #endif
 
+/* The parameters asked for so far whose path below s matches a shell pattern ("*" matches '/' too; NULL: all), in the order
+ * of their first requests: writes the first `max` handles to out (may be NULL) and returns how many there are. With
+ * tl_overlay and tl_grad: a step of an inner loop over a network that was written without a thought of it. */
+TL_API int tl_params(tl_scope *s, const char *pattern, tl_tensor *out, int max);
+
 /* A constant of the tape's dtype with the given values (copied); tl_ids_const: of i32. */
 TL_PLACED(tl_tensor, tl_const, tl_scope *s, int rank, const int64_t *dim, const double *values);
 #define tl_const(...) tl_const_at(TL_HERE, __VA_ARGS__)
@@ -395,6 +405,17 @@ TL_PLACED(tl_tensor, tl_full, tl_scope *s, int rank, const int64_t *dim, double 
 /* The same, with shape, dtype and tape taken from t (of the tape's dtype if t is i32). */
 TL_PLACED(tl_tensor, tl_full_like, tl_tensor t, double value);
 #define tl_full_like(...) tl_full_like_at(TL_HERE, __VA_ARGS__)
+
+/* ---- masks --------------------------------------------------------------------------------------------------- */
+
+/* x [T, B, ...] that carries word of which steps are real: mask is [T, B] of any dtype, 0 where a step is padding, or the
+ * i32 lengths [B] of its rows. y holds the numbers of x. Layers over sequences look at what their input carries and hand
+ * it on to their result (layers/layers.h says which do); plain operations know nothing of it, and their results carry
+ * nothing. mask TL_NONE: y carries nothing. TL_E_SHAPE if they do not fit.
+ * tl_mask_of: what x carries, as it was given; TL_NONE if nothing. */
+TL_PLACED(tl_tensor, tl_masked, tl_tensor x, tl_tensor mask);
+#define tl_masked(...) tl_masked_at(TL_HERE, __VA_ARGS__)
+TL_API tl_tensor tl_mask_of(tl_tensor x);
 
 /* ---- gradients ---------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 /* graph/scope.c - scopes, their visits, and what makes two parameters the same: their path. */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,7 +98,7 @@ static tl_scope *new_scope(tl_scope *s, const char *path, const tl_visit *visit,
         tl_no_memory(s->tape);
         return s;
     }
-    *c = (tl_scope){ s->tape, s->generation, path, visit, overlay };
+    *c = (tl_scope){ s->tape, s->generation, path, visit, overlay, s->steady && visit == s->visit };
     return c;
 }
 
@@ -146,6 +147,15 @@ tl_scope *tl_again_at(tl_place at, tl_scope *s)
     if (!tl_alive(s)) return s;
     move_to(at, s);
     return move_to(at, new_scope(s, s->path, fresh_visit(s), s->overlay));
+}
+
+tl_scope *tl_steady_at(tl_place at, tl_scope *s)
+{
+    if (!tl_alive(s)) return s;
+    move_to(at, s);
+    tl_scope *c = new_scope(s, s->path, s->visit, s->overlay);
+    if (c != s) c->steady = true; /* it is s only where memory was short */
+    return move_to(at, c);
 }
 
 /* Key in tape->params of what the gradient check has put in a parameter's place: its node, and this. */
@@ -320,13 +330,39 @@ done:
     return y;
 }
 
+int tl_params(tl_scope *s, const char *pattern, tl_tensor *out, int max)
+{
+    if (!tl_alive(s)) return 0;
+    const tl_tape *t = s->tape;
+    const size_t prefix = strlen(s->path);
+    int n = 0;
+    for (uint32_t i = 0; i < t->n_param; i++) {
+        const char *path = t->param[i].path;
+        if (prefix && (strncmp(path, s->path, prefix) || path[prefix] != '/')) continue;
+        if (pattern && fnmatch(pattern, path + prefix + (prefix > 0), 0)) continue;
+        if (n < max && out) out[n] = tl_handle(s->tape, t->param[i].id);
+        n++;
+    }
+    return n;
+}
+
+/* The hash of a visit as it would be if its innermost step had no index. */
+static uint64_t steady_hash(const tl_visit *v)
+{
+    if (v->kind == TL_VISIT_ROOT) return v->hash;
+    const bool step = v->kind == TL_VISIT_STEP;
+    const int64_t key[2] = { v->kind, step ? -1 : v->index };
+    return tl_hash(tl_hash(step ? v->parent->hash : steady_hash(v->parent), v->path, strlen(v->path)), key, sizeof key);
+}
+
 uint64_t tl_random_key(tl_scope *s)
 {
     if (!tl_alive(s)) return 0;
-    uint64_t *n = tl_table_put(&s->tape->ordinals, (uint64_t)(uintptr_t)s->path, (uint64_t)(uintptr_t)s->visit, 0);
+    const uint64_t path = (uint64_t)(uintptr_t)s->path + s->steady; /* paths are aligned: a key of its own */
+    uint64_t *n = tl_table_put(&s->tape->ordinals, path, (uint64_t)(uintptr_t)s->visit, 0);
     if (!n) return tl_no_memory(s->tape), 0;
     const uint64_t ordinal = (*n)++;
-    return tl_mix(tl_hash(s->visit->hash, s->path, strlen(s->path)), ordinal);
+    return tl_mix(tl_hash(s->steady ? steady_hash(s->visit) : s->visit->hash, s->path, strlen(s->path)), ordinal);
 }
 
 tl_tensor tl_error_at(tl_place at, tl_scope *s, tl_status status, const char *format, ...)
@@ -348,6 +384,7 @@ tl_tensor tl_error_at(tl_place at, tl_scope *s, tl_status status, const char *fo
 tl_scope *(tl_in)(tl_scope *s, const char *name) { return tl_in_at(TL_NOWHERE, s, name); }
 tl_scope *(tl_step)(tl_scope *s, int64_t t) { return tl_step_at(TL_NOWHERE, s, t); }
 tl_scope *(tl_again)(tl_scope *s) { return tl_again_at(TL_NOWHERE, s); }
+tl_scope *(tl_steady)(tl_scope *s) { return tl_steady_at(TL_NOWHERE, s); }
 tl_scope *(tl_overlay)(tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors)
 {
     return tl_overlay_at(TL_NOWHERE, s, n, params, tensors);

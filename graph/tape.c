@@ -79,6 +79,7 @@ static void free_staged(tl_tape *t)
     tl_table_clear(&t->params);
     tl_table_clear(&t->requests);
     tl_table_clear(&t->ordinals);
+    tl_table_clear(&t->masks);
 }
 
 void tl_tape_reset(tl_tape *t)
@@ -93,7 +94,8 @@ void tl_tape_free(tl_tape *t)
 {
     if (!t) return;
     next_generation(t);
-    tl_table *tables[] = { &t->strings, &t->visits, &t->agains, &t->params, &t->requests, &t->ordinals };
+    tl_table *tables[] = { &t->strings,  &t->visits,   &t->agains, &t->params,
+                           &t->requests, &t->ordinals, &t->masks };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) tl_table_free(tables[i]);
     tl_arena_free(&t->arena);
     TL_RELEASE(t->node, t->cap);

@@ -141,6 +141,7 @@ struct tl_scope {
     const char *path; /* interned */
     const tl_visit *visit;
     const tl_overlay_map *overlay;
+    bool steady; /* random numbers leave the innermost step's index out */
 };
 
 typedef struct tl_node {
@@ -224,7 +225,7 @@ struct tl_tape {
 
     tl_scope root;
     tl_visit root_visit;
-    tl_table strings, visits, agains, params, requests, ordinals;
+    tl_table strings, visits, agains, params, requests, ordinals, masks;
 
     tl_tape_param *param;
     uint32_t n_param, cap_param;
