@@ -94,8 +94,7 @@ void tl_tape_free(tl_tape *t)
 {
     if (!t) return;
     next_generation(t);
-    tl_table *tables[] = { &t->strings,  &t->visits,   &t->agains, &t->params,
-                           &t->requests, &t->ordinals, &t->masks };
+    tl_table *tables[] = { &t->strings, &t->visits, &t->agains, &t->params, &t->requests, &t->ordinals, &t->masks };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) tl_table_free(tables[i]);
     tl_arena_free(&t->arena);
     TL_RELEASE(t->node, t->cap);

@@ -61,6 +61,29 @@ bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, t
     return tl__well(s);
 }
 
+tl_tensor tl__where_rows(tl_tensor m, tl_tensor a, tl_tensor b)
+{
+    int64_t dim[TL_MAX_RANK] = { 1, 1, 1, 1, 1, 1 };
+    const int rank = tl_rank(a);
+    for (int k = 0; k < tl_rank(m); k++) dim[k] = tl_dim(m, k);
+    if (rank > tl_rank(m)) m = tl_reshape(m, rank, dim);
+    return tl_where(m, a, b);
+}
+
+tl_tensor tl__hand_on(tl_tensor y, tl_tensor x)
+{
+    const tl_tensor mask = tl_mask_of(x);
+    return tl_absent(mask) ? y : tl_masked(y, mask);
+}
+
+tl_tensor tl__mask_of(tl_tensor x)
+{
+    const tl_tensor m = tl_mask_of(x);
+    if (tl_absent(m)) return m;
+    if (tl_rank(m) == 1) return tl_length_mask(m, tl_dim(x, 0));
+    return tl_where(m, tl_full_like(m, 1), tl_full_like(m, 0));
+}
+
 static int64_t leading(tl_tensor x)
 {
     int64_t n = 1;

@@ -31,6 +31,15 @@ static inline tl_init tl__init_or(tl_init given, tl_init otherwise) { return giv
 /* The recipe for one of n matrices that count as one, side by side (see tl_gate_opts). */
 tl_init tl__side_by_side(tl_init init, int n);
 
+/* a where m is not zero, else b; m [rows...] lacks the last axes of a. */
+tl_tensor tl__where_rows(tl_tensor m, tl_tensor a, tl_tensor b);
+
+/* y, carrying the mask that x carries. */
+tl_tensor tl__hand_on(tl_tensor y, tl_tensor x);
+
+/* [T, B] of the mask that x [T, B, ...] carries, 1 or 0; TL_NONE if it carries none. */
+tl_tensor tl__mask_of(tl_tensor x);
+
 /* [any..., D] -> [rows, D], and back under the leading axes of `like`. Products are taken of two-dimensional tensors,
  * so the gradient of their weights is one product over all rows as well. */
 tl_tensor tl__rows(tl_tensor x);

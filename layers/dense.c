@@ -10,7 +10,7 @@ static tl_tensor dense(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opt
     tl_tensor b = TL_NONE;
     if (!o->no_bias) b = tl_param(s, "b", TL_DIMS(o->units), .init = o->bias_init);
     const tl_tensor y = tl__unrows(tl_gemm(b, tl__rows(x), W, false, false), x);
-    return o->activation ? o->activation(y) : y;
+    return tl__hand_on(o->activation ? o->activation(y) : y, x);
 }
 
 tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opts *given)

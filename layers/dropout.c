@@ -23,7 +23,7 @@ static tl_tensor dropout(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout
     for (int a = 0; a < shape.rank; a++)
         if (o->shared >> a & 1) shape.dim[a] = 1;
     const tl_tensor keep = tl_random_bernoulli(s, shape.rank, shape.dim, 1 - rate);
-    return tl_mul(x, tl_scale(keep, 1 / (1 - rate)));
+    return tl__hand_on(tl_mul(x, tl_scale(keep, 1 / (1 - rate))), x);
 }
 
 tl_tensor tl_dropout_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout_opts *given)

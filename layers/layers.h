@@ -73,7 +73,8 @@ typedef struct tl_embedding_opts {
 } tl_embedding_opts;
 TL_API tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_embedding_opts *o);
 
-/* y = activation(x W + b) over the last axis, for any rank: [any..., D] -> [any..., units]. .units is required. */
+/* y = activation(x W + b) over the last axis, for any rank: [any..., D] -> [any..., units]. .units is required. Hands on the mask
+ * that x carries. */
 typedef struct tl_dense_opts {
     size_t size;
     int64_t units;            /* required */
@@ -86,7 +87,7 @@ typedef struct tl_dense_opts {
 TL_API tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opts *o);
 
 /* While training (tl_training(s)): y = x m / (1 - rate), every element of m being 1 with probability 1 - rate, else 0;
- * each call and each run draws its own m. Otherwise y is x itself. Srivastava et al. 2014, with inverted scaling. */
+ * each call and each run draws its own m. Otherwise y is x itself. Hands on the mask that x carries. Srivastava et al. 2014, with inverted scaling. */
 typedef struct tl_dropout_opts {
     size_t size;
     double rate;      /* 0 <= rate < 1; default 0: y is x */
@@ -210,19 +211,32 @@ TL_API tl_cell tl_mgu_cell(void);
  *     for (int64_t t = 0; t < T; t++) y = tl_call(tl_step(r, t), cell, tl_at(x, t), state);
  *
  * and returns the last y [B, ...], or all of them [T, B, ...]. TL_E_SHAPE if x has no time steps or less than two
- * axes. */
+ * axes.
+ *
+ * Padding. With .mask [T, B] (0 = padding), .lengths i32 [B] (row b counts for its first lengths[b] steps; 0 to T, else
+ * TL_E_INDEX at run time) or a mask that x carries (tl_masked), a padded step of a row leaves all its states as they are
+ * and repeats the row's previous output (zeros before the first), as in Keras on TensorFlow; with .zero_output it puts
+ * out zeros, as PyTorch's packed sequences do. The last output is then that of each row's last step. The numbers in the
+ * padding are never looked at: not even a NaN there reaches a result or a gradient, and appending padding changes
+ * no bit. Rows need not be sorted. All outputs together carry the mask on to the next layer. */
 typedef struct tl_rnn_opts {
     size_t size;
     int64_t units;            /* of the zero states of a cell without .start (default: as the first given .initial) */
     const char *name;         /* default "rnn" */
     bool return_sequences;    /* all outputs, in the order they are made */
-    bool go_backwards;        /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made */
+    bool go_backwards;        /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made. With
+                                  lengths, from each row's own last step, steps numbered as they are made */
+    bool keep_order;          /* with .go_backwards: outputs in the input's order */
+    bool zero_output;         /* outputs of padded steps are 0; Keras' zero_output_for_mask */
+    int64_t truncate;         /* k: truncated BPTT, no gradient flows through the states from step n k to n k - 1 */
     bool stateful;            /* states go on from run to run (tl_state "state0", "state1", ... of the layer's scope),
                                   without gradient; .initial or start gives those of new and reset rows */
     const tl_tensor *initial; /* initial states, one for each of the cell's; TL_NONE among them: the cell's own */
     tl_tensor *final;         /* receives the states after the last step, one for each of the cell's */
-    tl_tensor *each;          /* receives every step's output in the order they are made: tl_dim(x, 0) of them */
+    tl_tensor *each;          /* receives every step's output, ordered as all are: tl_dim(x, 0) of them */
     tl_tensor reset;          /* [T, B], any dtype: where not zero, the row starts afresh before step t */
+    tl_tensor mask;           /* [T, B], any dtype: 0 where a step is padding */
+    tl_tensor lengths;        /* i32 [B]: how many steps of each row are real */
 } tl_rnn_opts;
 TL_API tl_tensor tl_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *o);
 
@@ -236,12 +250,13 @@ TL_API tl_tensor tl_gru_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_
 
 /* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
  * overflows and nothing need be clipped. An absent target gives an absent loss, so one model function trains and
- * predicts. */
+ * predicts. Where logits carry a mask, the mean is over what is not padding: sum(l m) / sum(m) (0 if there is nothing), and
+ * the ids in the padding may be anything. */
 TL_PLACED(tl_tensor, tl_cross_entropy, tl_tensor logits, tl_tensor ids);
 #define tl_cross_entropy(...) tl_cross_entropy_at(TL_HERE, __VA_ARGS__)
 
 /* Mean over all elements of (y - target)^2: two tensors of one shape -> a scalar (nothing is broadcast: TL_E_SHAPE). An
- * absent target gives an absent loss. */
+ * absent target gives an absent loss; a mask that y carries is heeded as above. */
 TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 #define tl_mse(...) tl_mse_at(TL_HERE, __VA_ARGS__)
 

@@ -74,24 +74,68 @@ typedef struct unrolling {
     const tl_rnn_opts *o;
     int n; /* states */
     int64_t T, B;
-    tl_tensor *state, *first, *y;
+    tl_tensor mask, lengths, reset; /* [T, B], i32 [B], [T, B]; TL_NONE: all steps count, no row starts afresh */
+    tl_tensor zero;                 /* a scalar, if there is a mask */
+    tl_tensor *state, *first, *old, *y;
 } unrolling;
+
+/* Is a [T, B] of x? */
+static bool by_steps(const unrolling *u, const char *what, tl_tensor a)
+{
+    if (tl_absent(a) || !tl__operand(u->at, u->s, "rnn", what, a, 2)) return tl__well(u->s);
+    if (tl_rank(a) == 2 && tl_dim(a, 0) == u->T && tl_dim(a, 1) == u->B) return true;
+    tl_error_at(u->at, u->s, TL_E_SHAPE, "rnn: %s %s is not [T, B] of x %s", what, tl__print_shape(a).s,
+                tl__print_shape(u->x).s);
+    return false;
+}
+
+static bool by_rows(const unrolling *u, tl_tensor lengths)
+{
+    if (tl_absent(lengths) || !tl__operand(u->at, u->s, "rnn", ".lengths", lengths, 1)) return tl__well(u->s);
+    if (tl_rank(lengths) == 1 && tl_dim(lengths, 0) == u->B && tl_dtype_of(lengths) == TL_I32) return true;
+    tl_error_at(u->at, u->s, TL_E_SHAPE, "rnn: .lengths %s is not i32 [B] of x %s", tl__print_shape(lengths).s,
+                tl__print_shape(u->x).s);
+    return false;
+}
 
 static bool accepts(const unrolling *u)
 {
-    const tl_tensor reset = u->o->reset;
+    const tl_rnn_opts *o = u->o;
     if (!callable(u->at, u->s, "rnn", u->cell, u->state)) return false;
     if (!tl__operand(u->at, u->s, "rnn", "x", u->x, 2)) return false;
     if (u->T < 1 || u->T > INT_MAX)
         tl_error_at(u->at, u->s, TL_E_SHAPE, "rnn: x %s has %s", tl__print_shape(u->x).s,
                     u->T < 1 ? "no time steps" : "too many time steps");
-    if (u->o->units < 0) tl__size(u->at, u->s, "rnn", ".units", u->o->units);
-    if (!tl_absent(reset) && tl__operand(u->at, u->s, "rnn", ".reset", reset, 2) &&
-        (tl_rank(reset) != 2 || tl_dim(reset, 0) != u->T || tl_dim(reset, 1) != u->B))
-        tl_error_at(u->at, u->s, TL_E_SHAPE, "rnn: .reset %s is not [T, B] of x %s", tl__print_shape(reset).s,
-                    tl__print_shape(u->x).s);
-    return tl__well(u->s);
+    if (o->units < 0) tl__size(u->at, u->s, "rnn", ".units", o->units);
+    if (o->truncate < 0) tl__size(u->at, u->s, "rnn", ".truncate", o->truncate);
+    if (!tl_absent(o->mask) && !tl_absent(o->lengths))
+        tl_error_at(u->at, u->s, TL_E_ARGUMENT, "rnn: .mask and .lengths are both given");
+    return by_steps(u, ".reset", o->reset) && by_steps(u, ".mask", o->mask) && by_rows(u, o->lengths) && tl__well(u->s);
 }
+
+/* Which steps are padding: what the options say, else what x carries. Lengths that run backwards do so within each row. */
+static void pad(unrolling *u)
+{
+    u->mask = u->o->mask;
+    u->lengths = u->o->lengths;
+    u->reset = u->o->reset;
+    if (tl_absent(u->mask) && tl_absent(u->lengths)) {
+        const tl_tensor carried = tl_mask_of(u->x);
+        *(tl_rank(carried) == 1 ? &u->lengths : &u->mask) = carried;
+    }
+    if (!tl_absent(u->lengths)) {
+        u->mask = tl_length_mask(u->lengths, u->T);
+        if (u->o->go_backwards) u->x = tl_reverse_sequence(u->x, u->lengths);
+        if (u->o->go_backwards && !tl_absent(u->reset)) u->reset = tl_reverse_sequence(u->reset, u->lengths);
+    }
+    if (tl_absent(u->mask)) return;
+    u->zero = tl_full(u->s, TL_SCALAR, 0);
+    /* Not even a NaN in the padding finds its way into a gradient. */
+    if (tl_dtype_of(u->x) != TL_I32) u->x = tl__where_rows(u->mask, u->x, u->zero);
+}
+
+/* Are steps taken from the last to the first? */
+static bool descends(const unrolling *u) { return u->o->go_backwards && tl_absent(u->lengths); }
 
 static const char *state_name(char out[static 24], int k)
 {
@@ -130,40 +174,72 @@ static void begin(unrolling *u, tl_tensor x)
     }
 }
 
-/* Rows whose reset [B] is not zero start afresh. */
-static void restart(unrolling *u, tl_tensor reset)
+/* At a padded step (where m [B] is 0) states keep their values, and the output its previous one. */
+static void hold(unrolling *u, tl_tensor m, int64_t i)
 {
-    for (int k = 0; k < u->n; k++) {
-        int64_t dim[TL_MAX_RANK] = { u->B, 1, 1, 1, 1, 1 };
-        const int rank = tl_rank(u->state[k]);
-        u->state[k] = tl_where(tl_reshape(reset, rank > 0 ? rank : 1, dim), u->first[k], u->state[k]);
-    }
+    for (int k = 0; k < u->n; k++) u->state[k] = tl__where_rows(m, u->state[k], u->old[k]);
+    u->y[i] = tl__where_rows(m, u->y[i], i && !u->o->zero_output ? u->y[i - 1] : u->zero);
 }
 
 static void steps(unrolling *u)
 {
     for (int64_t i = 0; i < u->T && tl__well(u->s); i++) {
-        const int64_t t = u->o->go_backwards ? u->T - 1 - i : i;
+        const int64_t t = descends(u) ? u->T - 1 - i : i;
         const tl_place_mark m = tl_enter(u->at, u->s);
         tl_scope *step = tl_step(u->s, t);
         const tl_tensor x = tl_at(u->x, t);
         if (!i) begin(u, x);
-        if (!tl_absent(u->o->reset)) restart(u, tl_at(u->o->reset, t));
+        for (int k = 0; k < u->n; k++) {
+            if (i && u->o->truncate && i % u->o->truncate == 0) u->state[k] = tl_stop_gradient(u->state[k]);
+            if (!tl_absent(u->reset)) u->state[k] = tl__where_rows(tl_at(u->reset, t), u->first[k], u->state[k]);
+            u->old[k] = u->state[k];
+        }
         u->y[i] = tl_call(step, u->cell, x, u->state);
+        if (!tl_absent(u->mask)) hold(u, tl_at(u->mask, t), i);
         tl_leave(u->s, m);
     }
+}
+
+/* Puts outputs that were made from the last step to the first into the input's order. */
+static void reorder(unrolling *u)
+{
+    if (!u->o->go_backwards || !u->o->keep_order) return;
+    if (!tl_absent(u->lengths)) {
+        const tl_tensor y = tl_reverse_sequence(tl_stack((int)u->T, u->y, 0), u->lengths);
+        for (int64_t t = 0; t < u->T; t++) u->y[t] = tl_at(y, t);
+        return;
+    }
+    for (int64_t i = 0, j = u->T - 1; i < j; i++, j--) {
+        const tl_tensor y = u->y[i];
+        u->y[i] = u->y[j];
+        u->y[j] = y;
+    }
+}
+
+/* All outputs [T, B, ...], which carry on the mask: in their own order. */
+static tl_tensor sequence(const unrolling *u)
+{
+    const tl_tensor y = tl_stack((int)u->T, u->y, 0);
+    if (tl_absent(u->mask)) return y;
+    const tl_tensor in_order = descends(u) && !u->o->keep_order ? tl_flip(u->mask, 0) : u->mask;
+    return tl_masked(y, tl_absent(u->lengths) ? in_order : u->lengths);
 }
 
 static tl_tensor unroll(unrolling *u)
 {
     char name[24];
-    u->state = tl_scope_copy(u->s, NULL, (size_t)u->n * sizeof *u->state);
-    u->first = tl_scope_copy(u->s, NULL, (size_t)u->n * sizeof *u->first);
-    if (u->state && u->first && accepts(u)) u->y = tl_scope_copy(u->s, NULL, (size_t)u->T * sizeof *u->y);
+    const size_t n = (size_t)u->n;
+    u->state = tl_scope_copy(u->s, NULL, n * sizeof *u->state);
+    u->first = tl_scope_copy(u->s, NULL, n * sizeof *u->first);
+    u->old = tl_scope_copy(u->s, NULL, n * sizeof *u->old);
+    if (u->state && u->first && u->old && accepts(u)) u->y = tl_scope_copy(u->s, NULL, (size_t)u->T * sizeof *u->y);
     if (!u->y) return tl__failed(u->at, u->s);
+    pad(u);
     steps(u);
     for (int k = 0; k < u->n && u->o->stateful; k++) tl_next(u->s, state_name(name, k), u->state[k]);
-    const tl_tensor y = u->o->return_sequences ? tl_stack((int)u->T, u->y, 0) : u->y[u->T - 1];
+    const tl_tensor last = u->y[u->T - 1];
+    reorder(u);
+    const tl_tensor y = u->o->return_sequences ? sequence(u) : last;
     return tl__well(u->s) ? y : tl__failed(u->at, u->s);
 }
 
