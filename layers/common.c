@@ -47,6 +47,13 @@ bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, 
     return false;
 }
 
+bool tl__rate(tl_place at, tl_scope *s, const char *call, const char *option, double v)
+{
+    if (v == TL_ZERO || (v >= 0 && v < 1)) return true;
+    tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %g must be at least 0 and less than 1", call, option, v);
+    return false;
+}
+
 bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, tl_tensor x, int min_rank)
 {
     if (tl_absent(x)) {

@@ -3,10 +3,7 @@
 
 static bool accepts(tl_place at, tl_scope *s, tl_tensor x, double rate, unsigned shared)
 {
-    if (!(rate >= 0 && rate < 1)) {
-        tl_error_at(at, s, TL_E_ARGUMENT, "dropout: .rate = %g must be at least 0 and less than 1", rate);
-        return false;
-    }
+    if (!tl__rate(at, s, "dropout", ".rate", rate)) return false;
     if (!tl__operand(at, s, "dropout", "x", x, 0)) return false;
     if (shared >> tl_rank(x) == 0) return true;
     tl_error_at(at, s, TL_E_ARGUMENT, "dropout: .shared = 0x%x names an axis that x %s lacks", shared,

@@ -246,6 +246,89 @@ TL_API tl_tensor tl_simple_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, const 
 TL_API tl_tensor tl_lstm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o);
 TL_API tl_tensor tl_gru_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o);
 
+/* ---- cells around cells ------------------------------------------------------------------------------------- */
+
+/* Each of these is a cell again, so they nest in any order, and none knows what it is around. They add nothing to the
+ * paths of the inner cell's parameters, and copy what they are given. Where the inner cell puts out one of its states
+ * (as most do), what happens to the state happens to the output. */
+
+/* y = x + cell(x): the output must be as wide as the input. He et al. 2016. */
+TL_API tl_cell tl_residual_cell(tl_scope *s, tl_cell cell);
+
+/* Zoneout, Krueger et al. 2017: while training, each number of a state keeps its old value with probability rate (fresh
+ * each step); otherwise the state is rate old + (1 - rate) new. */
+typedef struct tl_zoneout_cell_opts {
+    size_t size;
+    double rate;         /* 0 <= rate < 1, of all states */
+    const double *rates; /* one for each of the cell's states, in place of .rate: the paper's LSTM has h .05, c .5 */
+} tl_zoneout_cell_opts;
+TL_API tl_cell tl_zoneout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_zoneout_cell_opts *o);
+
+/* Dropout (see tl_dropout) around a cell: of its input, of its output, and of state 0 (an LSTM's h; its c is left alone) as the
+ * cell sees it. Masks are fresh at each step, or with .variational the same at all steps of a sequence (Gal & Ghahramani
+ * 2016; Keras' dropout and recurrent_dropout, but for its masks of each gate's own). */
+typedef struct tl_dropout_cell_opts {
+    size_t size;
+    double input, output, state; /* rates, 0 <= rate < 1 */
+    bool variational;
+} tl_dropout_cell_opts;
+TL_API tl_cell tl_dropout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_dropout_cell_opts *o);
+
+/* Learned initial states: parameters "initial0", "initial1", ... [1, ...] of the layer's scope, one for each state and zero at
+ * first, are added to every row of the states that the cell starts from. */
+TL_API tl_cell tl_learned_start_cell(tl_scope *s, tl_cell cell);
+
+/* n cells, the first at the bottom; each one's output is the next one's input. Parameters of cell i are under "i/"; the
+ * states are those of cell 0, then of cell 1, and so on; the output is the last cell's. The same numbers as n calls of
+ * tl_rnn with .return_sequences, step by step instead of layer by layer (Keras' StackedRNNCells). */
+typedef struct tl_stack_cell_opts {
+    size_t size;
+    const int64_t *units; /* one for each cell; default: the layer's, for all */
+} tl_stack_cell_opts;
+TL_API tl_cell tl_stack_cell_opt(tl_place at, tl_scope *s, int n, const tl_cell *cells, const tl_stack_cell_opts *o);
+
+/* ---- layers over sequences ---------------------------------------------------------------------------------- */
+
+typedef enum tl_merge {
+    TL_MERGE_CONCAT = 1, /* along the last axis */
+    TL_MERGE_SUM,
+    TL_MERGE_AVERAGE,
+    TL_MERGE_MULTIPLY,
+    TL_MERGE_NONE /* the result is the forward output; both are in .outputs */
+} tl_merge;
+
+/* A cell forwards and a cell backwards over x [T, B, ...], their outputs put together: [T, B, ...] in the order of x with
+ * .return_sequences, else [B, ...] of each direction's last step (for the backward one that is x's first). Schuster & Paliwal
+ * 1997. Padding as in tl_rnn; with .return_sequences both directions put out zeros there, as in Keras and PyTorch. Parameters
+ * are under forward/ and backward/. */
+typedef struct tl_bidirectional_opts {
+    size_t size;
+    int64_t units;
+    const char *name; /* default "bidirectional" */
+    tl_merge merge;   /* default TL_MERGE_CONCAT */
+    bool return_sequences;
+    bool zero_output, stateful; /* this and the rest as in tl_rnn, for both directions */
+    int64_t truncate;
+    const tl_cell
+        *backward; /* another cell for the way back, with as many states; default: the same, with its own parameters */
+    const tl_tensor *initial; /* the forward cell's states, then the backward cell's */
+    tl_tensor *final;         /* likewise */
+    tl_tensor *outputs;       /* receives both outputs before they are merged: forward, backward */
+    tl_tensor reset, mask, lengths;
+} tl_bidirectional_opts;
+TL_API tl_tensor tl_bidirectional_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell,
+                                      const tl_bidirectional_opts *o);
+
+/* The same layer at every step of x [T, ...]: layer(s, x_t, ctx) -> y_t, stacked to [T, ...]. Hands on the mask that x carries.
+ * (tl_dense and most others act on any rank, and need this not.) */
+typedef tl_tensor (*tl_layer_fn)(tl_scope *s, tl_tensor x, const void *ctx);
+typedef struct tl_time_distributed_opts {
+    size_t size;
+    const char *name; /* default "time_distributed" */
+} tl_time_distributed_opts;
+TL_API tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, tl_layer_fn layer, const void *ctx,
+                                         const tl_time_distributed_opts *o);
+
 /* ---- losses ------------------------------------------------------------------------------------------------- */
 
 /* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
@@ -286,6 +369,25 @@ TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 
 #define tl_rnn(s, x, ...) TL_RNN_(s, x, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
 #define TL_RNN_(s, x, cell, ...) tl_rnn_opt(TL_HERE, (s), (x), (cell), &(tl_rnn_opts){ __VA_ARGS__ })
+
+#define tl_zoneout_cell(s, ...) TL_ZONEOUT_CELL_(s, __VA_ARGS__, .size = sizeof(tl_zoneout_cell_opts))
+#define TL_ZONEOUT_CELL_(s, cell, ...) tl_zoneout_cell_opt(TL_HERE, (s), (cell), &(tl_zoneout_cell_opts){ __VA_ARGS__ })
+
+#define tl_dropout_cell(s, ...) TL_DROPOUT_CELL_(s, __VA_ARGS__, .size = sizeof(tl_dropout_cell_opts))
+#define TL_DROPOUT_CELL_(s, cell, ...) tl_dropout_cell_opt(TL_HERE, (s), (cell), &(tl_dropout_cell_opts){ __VA_ARGS__ })
+
+#define tl_stack_cell(s, n, ...) TL_STACK_CELL_(s, n, __VA_ARGS__, .size = sizeof(tl_stack_cell_opts))
+#define TL_STACK_CELL_(s, n, cells, ...)                                                                               \
+    tl_stack_cell_opt(TL_HERE, (s), (n), (cells), &(tl_stack_cell_opts){ __VA_ARGS__ })
+
+#define tl_bidirectional(s, x, ...) TL_BIDIRECTIONAL_(s, x, __VA_ARGS__, .size = sizeof(tl_bidirectional_opts))
+#define TL_BIDIRECTIONAL_(s, x, cell, ...)                                                                             \
+    tl_bidirectional_opt(TL_HERE, (s), (x), (cell), &(tl_bidirectional_opts){ __VA_ARGS__ })
+
+#define tl_time_distributed(s, x, layer, ...)                                                                          \
+    TL_TIME_DISTRIBUTED_(s, x, layer, __VA_ARGS__, .size = sizeof(tl_time_distributed_opts))
+#define TL_TIME_DISTRIBUTED_(s, x, layer, ctx, ...)                                                                    \
+    tl_time_distributed_opt(TL_HERE, (s), (x), (layer), (ctx), &(tl_time_distributed_opts){ __VA_ARGS__ })
 
 #define tl_simple_rnn(s, ...) TL_SIMPLE_RNN_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
 #define TL_SIMPLE_RNN_(s, x, ...) tl_simple_rnn_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })

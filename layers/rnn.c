@@ -1,16 +1,14 @@
 /* layers/rnn.c - one step of a cell, and a cell unrolled over time. */
-#include "layers/common.h"
+#include "layers/wrap.h"
 
 #include <limits.h>
 #include <stdio.h>
 
 /* ---- one step --------------------------------------------------------------------------------------------------- */
 
-static int states_of(tl_cell cell) { return cell.states > 0 ? cell.states : 1; }
-
 static tl_tensor fail_states(tl_tensor error, tl_cell cell, tl_tensor *state)
 {
-    for (int k = 0; state && k < states_of(cell); k++) state[k] = error;
+    for (int k = 0; state && k < tl__states(cell); k++) state[k] = error;
     return error;
 }
 
@@ -40,7 +38,7 @@ tl_tensor(tl_call)(tl_scope *s, tl_cell cell, tl_tensor x, tl_tensor *state)
 static void start_zero(tl_place at, tl_scope *s, tl_cell cell, tl_tensor x, int64_t units, tl_tensor *state)
 {
     if (!tl__size(at, s, "tl_start", ".units", units) || !tl__operand(at, s, "tl_start", "x", x, 1)) return;
-    for (int k = 0; k < states_of(cell); k++) state[k] = tl_full(s, TL_DIMS(tl_dim(x, 0), units), 0);
+    for (int k = 0; k < tl__states(cell); k++) state[k] = tl_full(s, TL_DIMS(tl_dim(x, 0), units), 0);
 }
 
 void tl_start_at(tl_place at, tl_scope *s, tl_cell cell, tl_tensor x, int64_t units, tl_tensor *state)
@@ -50,10 +48,10 @@ void tl_start_at(tl_place at, tl_scope *s, tl_cell cell, tl_tensor x, int64_t un
         return;
     }
     const tl_place_mark m = tl_enter(at, s);
-    for (int k = 0; k < states_of(cell); k++) state[k] = TL_NONE;
+    for (int k = 0; k < tl__states(cell); k++) state[k] = TL_NONE;
     if (cell.start) cell.start(s, x, units, state, cell.ctx);
     else start_zero(at, s, cell, x, units, state);
-    for (int k = 0; k < states_of(cell); k++)
+    for (int k = 0; k < tl__states(cell); k++)
         if (tl_absent(state[k])) tl_error_at(at, s, TL_E_ABSENT, "tl_start: the cell's .start left state %d absent", k);
     tl_leave(s, m);
     if (!tl__well(s)) fail_states(tl__failed(at, s), cell, state);
@@ -246,7 +244,7 @@ static tl_tensor unroll(unrolling *u)
 static tl_tensor rnn(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *o)
 {
     unrolling u = {
-        .at = at, .s = s, .x = x, .cell = cell, .o = o, .n = states_of(cell), .T = tl_dim(x, 0), .B = tl_dim(x, 1)
+        .at = at, .s = s, .x = x, .cell = cell, .o = o, .n = tl__states(cell), .T = tl_dim(x, 0), .B = tl_dim(x, 1)
     };
     const tl_tensor y = unroll(&u);
     const bool well = u.y && tl__well(s);
