@@ -132,9 +132,6 @@ static void pad(unrolling *u)
     if (tl_dtype_of(u->x) != TL_I32) u->x = tl__where_rows(u->mask, u->x, u->zero);
 }
 
-/* Are steps taken from the last to the first? */
-static bool descends(const unrolling *u) { return u->o->go_backwards && tl_absent(u->lengths); }
-
 static const char *state_name(char out[static 24], int k)
 {
     snprintf(out, 24, "state%d", k);
@@ -172,17 +169,34 @@ static void begin(unrolling *u, tl_tensor x)
     }
 }
 
-/* At a padded step (where m [B] is 0) states keep their values, and the output its previous one. */
-static void hold(unrolling *u, tl_tensor m, int64_t i)
+/* The number of the step that is made as the i-th. */
+static int64_t step_number(const unrolling *u, int64_t i)
 {
-    for (int k = 0; k < u->n; k++) u->state[k] = tl__where_rows(m, u->state[k], u->old[k]);
-    u->y[i] = tl__where_rows(m, u->y[i], i && !u->o->zero_output ? u->y[i - 1] : u->zero);
+    const bool descends = u->o->go_backwards && tl_absent(u->lengths);
+    return descends ? u->T - 1 - i : i;
+}
+
+/* At a padded step (where m [B] is 0) states keep their values. */
+static tl_tensor hold(const unrolling *u, tl_tensor m, tl_tensor y)
+{
+    for (int k = 0; k < u->n; k++) y = tl__replace_state(y, u->state, k, tl__where_rows(m, u->state[k], u->old[k]));
+    return y;
+}
+
+/* At a padded step the output is the previous one, or zero. This comes after all steps, so that the gradients of a row are
+ * added up in the same order as if it had no padding. */
+static void hold_outputs(const unrolling *u)
+{
+    for (int64_t i = 0; i < u->T; i++) {
+        const tl_tensor m = tl_at(u->mask, step_number(u, i));
+        u->y[i] = tl__where_rows(m, u->y[i], i && !u->o->zero_output ? u->y[i - 1] : u->zero);
+    }
 }
 
 static void steps(unrolling *u)
 {
     for (int64_t i = 0; i < u->T && tl__well(u->s); i++) {
-        const int64_t t = descends(u) ? u->T - 1 - i : i;
+        const int64_t t = step_number(u, i);
         const tl_place_mark m = tl_enter(u->at, u->s);
         tl_scope *step = tl_step(u->s, t);
         const tl_tensor x = tl_at(u->x, t);
@@ -193,9 +207,10 @@ static void steps(unrolling *u)
             u->old[k] = u->state[k];
         }
         u->y[i] = tl_call(step, u->cell, x, u->state);
-        if (!tl_absent(u->mask)) hold(u, tl_at(u->mask, t), i);
+        if (!tl_absent(u->mask)) u->y[i] = hold(u, tl_at(u->mask, t), u->y[i]);
         tl_leave(u->s, m);
     }
+    if (!tl_absent(u->mask) && tl__well(u->s)) hold_outputs(u);
 }
 
 /* Puts outputs that were made from the last step to the first into the input's order. */
@@ -219,8 +234,8 @@ static tl_tensor sequence(const unrolling *u)
 {
     const tl_tensor y = tl_stack((int)u->T, u->y, 0);
     if (tl_absent(u->mask)) return y;
-    const tl_tensor in_order = descends(u) && !u->o->keep_order ? tl_flip(u->mask, 0) : u->mask;
-    return tl_masked(y, tl_absent(u->lengths) ? in_order : u->lengths);
+    if (!tl_absent(u->lengths)) return tl_masked(y, u->lengths);
+    return tl_masked(y, u->o->go_backwards && !u->o->keep_order ? tl_flip(u->mask, 0) : u->mask);
 }
 
 static tl_tensor unroll(unrolling *u)
