@@ -44,11 +44,10 @@ tl_cell tl_stack_cell_opt(tl_place at, tl_scope *s, int n, const tl_cell *cells,
     tl_stack_cell_opts o;
     stack k = { .n = n };
     int64_t states = 0;
-    tl_cell stacked = { .step = step, .start = start };
-    if (!tl__options(at, s, "stack_cell", &o, sizeof o, given)) return stacked;
+    if (!tl__options(at, s, "stack_cell", &o, sizeof o, given)) return (tl_cell){ 0 };
     if (n < 1 || n > INT_MAX / (int)sizeof *cells || !cells) {
         tl_error_at(at, s, TL_E_ARGUMENT, "stack_cell: %d cells; at least one is needed", cells ? n : 0);
-        return stacked;
+        return (tl_cell){ 0 };
     }
     for (int i = 0; i < n; i++) {
         states += tl__states(cells[i]);
@@ -58,7 +57,6 @@ tl_cell tl_stack_cell_opt(tl_place at, tl_scope *s, int n, const tl_cell *cells,
     if (states > INT_MAX / (int)sizeof(tl_tensor)) tl_error_at(at, s, TL_E_ARGUMENT, "stack_cell: too many states");
     k.cell = tl_scope_copy(s, cells, (size_t)n * sizeof *cells);
     if (o.units) k.units = tl_scope_copy(s, o.units, (size_t)n * sizeof *o.units);
-    stacked.states = (int)states;
-    stacked.ctx = tl_scope_copy(s, &k, sizeof k);
-    return stacked;
+    const void *copy = tl_scope_copy(s, &k, sizeof k);
+    return (tl_cell){ copy ? step : NULL, (int)states, start, copy };
 }

@@ -12,7 +12,8 @@ tl_cell tl__wrap(tl_scope *s, tl_tensor (*step)(tl_scope *, tl_tensor, tl_tensor
                  size_t n)
 {
     const tl_cell inner = ((const tl__wrapped *)ctx)->inner;
-    return (tl_cell){ .step = step, .states = inner.states, .start = tl__start_inner, .ctx = tl_scope_copy(s, ctx, n) };
+    const void *copy = tl_scope_copy(s, ctx, n);
+    return (tl_cell){ copy ? step : NULL, inner.states, tl__start_inner, copy }; /* without memory or scope: no cell */
 }
 
 /* ---- residual ----------------------------------------------------------------------------------------------------- */
@@ -59,7 +60,7 @@ tl_cell tl_zoneout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_zon
 {
     zoneout z = { .inner = cell };
     const int n = tl__states(cell);
-    if (!tl__options(at, s, "zoneout_cell", &z.o, sizeof z.o, given)) return cell;
+    if (!tl__options(at, s, "zoneout_cell", &z.o, sizeof z.o, given)) return (tl_cell){ 0 };
     tl__rate(at, s, "zoneout_cell", ".rate", z.o.rate);
     for (int k = 0; z.o.rates && k < n; k++) tl__rate(at, s, "zoneout_cell", ".rates", z.o.rates[k]);
     if (z.o.rates) z.o.rates = tl_scope_copy(s, z.o.rates, (size_t)n * sizeof *z.o.rates);
@@ -90,7 +91,7 @@ static tl_tensor dropout_step(tl_scope *s, tl_tensor x, tl_tensor *state, const 
 tl_cell tl_dropout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_dropout_cell_opts *given)
 {
     dropout d = { .inner = cell };
-    if (!tl__options(at, s, "dropout_cell", &d.o, sizeof d.o, given)) return cell;
+    if (!tl__options(at, s, "dropout_cell", &d.o, sizeof d.o, given)) return (tl_cell){ 0 };
     tl__rate(at, s, "dropout_cell", ".input", d.o.input);
     tl__rate(at, s, "dropout_cell", ".output", d.o.output);
     tl__rate(at, s, "dropout_cell", ".state", d.o.state);
