@@ -178,6 +178,24 @@ Test(wrappers, a_stack_is_layer_upon_layer)
     end(b);
 }
 
+static void wide_start(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *h, const void *ctx)
+{
+    (void)units, (void)ctx;
+    *h = tl_full(s, TL_DIMS(tl_dim(x, 0), tl_dim(x, 1)), 0);
+}
+
+/* What starts by the width of its input is told that of the cell below. */
+Test(wrappers, a_cell_in_a_stack_starts_on_the_output_below)
+{
+    const bench b = begin(false);
+    const tl_cell wide = { .step = sum_step, .start = wide_start };
+    const tl_tensor x = NOISE(b.s, 3, 2, 4);
+    const tl_cell cells[] = { tl_gru_cell(b.s), wide };
+    const tl_tensor y = tl_rnn(b.s, x, tl_stack_cell(b.s, 2, cells), .units = 5);
+    cr_assert(tl_dim(y, 1) == 5);
+    end(b);
+}
+
 Test(wrappers, learned_initial_states_are_added_and_learned)
 {
     const bench b = begin(false);
