@@ -30,6 +30,7 @@ static tl_tensor (*const merges[])(tl_place at, tl_tensor a, tl_tensor b) = {
 /* One direction's share of the options. */
 static tl_rnn_opts direction(const tl_bidirectional_opts *o, bool backward, int states)
 {
+    const bool zero = o->zero_output || o->return_sequences; /* as Keras does */
     return (tl_rnn_opts){
         .size = sizeof(tl_rnn_opts),
         .units = o->units,
@@ -37,8 +38,7 @@ static tl_rnn_opts direction(const tl_bidirectional_opts *o, bool backward, int 
         .return_sequences = o->return_sequences,
         .go_backwards = backward,
         .keep_order = true,
-        .zero_output = o->zero_output ||
-                       o->return_sequences, /* as Keras does under a mask; without one it is nothing */
+        .zero_output = zero, /* without a mask it is nothing */
         .stateful = o->stateful,
         .truncate = o->truncate,
         .initial = o->initial ? o->initial + (backward ? states : 0) : NULL,

@@ -231,6 +231,22 @@ Test(wrappers, both_directions_are_merged)
     end(b);
 }
 
+/* All outputs are zero in the padding, a last one repeats what came before it unless zero is asked for. */
+Test(wrappers, both_directions_put_out_zeros_in_the_padding)
+{
+    const bench b = begin(false);
+    const tl_tensor x = tl_const(b.s, TL_DIMS(3, 1, 1), (double[]){ 1, 10, 100 });
+    const tl_tensor n = tl_ids_const(b.s, TL_DIMS(1), (int32_t[]){ 2 });
+    values_are(tl_bidirectional(b.s, x, sums, .units = 1, .lengths = n, .return_sequences = true),
+               (double[]){ 1, 11, 11, 10, 0, 0 });
+    values_are(tl_bidirectional(b.s, x, sums, .units = 1, .lengths = n), (double[]){ 11, 11 });
+    values_are(tl_bidirectional(b.s, x, sums, .units = 1, .lengths = n, .zero_output = true), (double[]){ 0, 0 });
+    const tl_tensor mask = tl_const(b.s, TL_DIMS(3, 1), (double[]){ 1, 1, 0 });
+    values_are(tl_bidirectional(b.s, x, sums, .units = 1, .mask = mask, .return_sequences = true),
+               (double[]){ 1, 11, 11, 10, 0, 0 });
+    end(b);
+}
+
 static tl_tensor a_dense(tl_scope *s, tl_tensor x, const void *ctx)
 {
     return tl_dense(s, x, .units = *(const int *)ctx);
