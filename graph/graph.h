@@ -507,6 +507,14 @@ typedef struct tl_range {
 } tl_range;
 TL_API void *tl_session_gradients(tl_session *session, const tl_range **ranges, int *n);
 
+/* The same to be read only, or to be changed without making a zero anything else: what is known of tables' rows stays known. */
+TL_API const void *tl_session_read_gradients(const tl_session *session, const tl_range **ranges, int *n);
+
+/* Where the loss uses a parameter [V, ...] only by gathering rows of it once (an embedding), its gradient is zero but for the
+ * rows that were used, and a run touches no others: their numbers, each once, *n of them; valid until the next run. NULL
+ * if any row may have a gradient. */
+TL_API const int32_t *tl_session_rows(const tl_session *session, int param, int64_t *n);
+
 TL_API uint64_t tl_session_runs(const tl_session *session);          /* number of the next run */
 TL_API void tl_session_set_runs(tl_session *session, uint64_t runs); /* random operations depend on it */
 TL_API void tl_session_hold(tl_session *session, bool hold);         /* runs change neither number nor states */

@@ -151,20 +151,67 @@ static tl_kernel kernel_of(tl_build *b, const tl_node *node, const void **attr)
     return tl_kernel_for(node->op, node->shape.dtype);
 }
 
+/* The parameter of which node i, rows added at ids to nothing, is the gradient; -1: of none. */
+static int table_of(const tl_build *b, uint32_t i)
+{
+    const tl_tape *t = b->tape;
+    const tl_node *node = &t->node[i];
+    if (node->op->role != TL_ROLE_SCATTER_ADD || (node->n_in > 2 && tl_node_in(t, node, 2))) return -1;
+    for (uint32_t k = 0; k < t->n_gradient; k++)
+        if (t->gradient[k].id == i) return t->param[t->gradient[k].param].index;
+    return -1;
+}
+
+static tl_ref gradient_ref(const tl_build *b, int param)
+{
+    const tl_model *m = b->tape->model;
+    return (tl_ref){ TL_BASE_GRADIENTS, m->param[param].offset * (int64_t)tl_dtype_size(m->dtype) };
+}
+
+/* Before rows are added to a table's gradient, those that the last run used are cleared (rows.c). */
+static void emit_clearing(tl_build *b, uint32_t i, int param)
+{
+    const tl_node *node = &b->tape->node[i];
+    const uint32_t ids = tl_node_in(b->tape, node, 1);
+    const tl_shape *shape = &b->tape->model->param[param].shape;
+    tl_desc d[2] = { { .dtype = shape->dtype, .rank = shape->rank }, { .dtype = TL_I32, .rank = 1, .stride = { 1 } } };
+    for (int a = 0; a < shape->rank; a++) d[0].dim[a] = shape->dim[a];
+    d[1].dim[0] = tl_shape_size(&b->tape->node[ids].shape);
+    tl_plan_table *table = keep(b, sizeof *table);
+    tl_ref *ref = keep(b, 2 * sizeof *ref);
+    if (!table || !ref) return;
+    *table = (tl_plan_table){ param, shape->dim[0], d[1].dim[0] };
+    ref[0] = gradient_ref(b, param);
+    ref[1] = b->home[ids].ref;
+    push_instr(b,
+               (tl_instr){ .op = node->op,
+                           .attr = table,
+                           .n_in = 1,
+                           .work = -1,
+                           .ref = ref,
+                           .desc = intern_descs(b, d, 2),
+                           .kernel = tl_rows_kernel },
+               ids);
+}
+
 static void emit(tl_build *b, uint32_t i)
 {
     tl_tape *t = b->tape;
     const tl_node *node = &t->node[i];
-    const uint32_t n = node->n_in;
+    const int table = table_of(b, i);
+    const uint32_t n = table < 0 ? node->n_in : 3;
+    if (table >= 0) emit_clearing(b, i, table);
     tl_desc few[8], *d = n < 8 ? few : tl_resize(NULL, 0, (n + 1) * sizeof *d);
     tl_ref *ref = keep(b, (n + 1) * sizeof *ref);
     tl_instr in = { .op = node->op, .n_in = n, .work = -1, .ref = ref };
     if (d && ref) {
         memset(d, 0, (n + 1) * sizeof *d);
         tl_describe(t, node, d);
+        if (table >= 0) d[3] = d[0];
         in.desc = intern_descs(b, d, n + 1);
         in.kernel = kernel_of(b, node, &in.attr);
-        for (uint32_t k = 0; k < n; k++) {
+        if (table >= 0) ref[3] = gradient_ref(b, table); /* the sum starts from what is there */
+        for (uint32_t k = 0; k < (table < 0 ? n : 2); k++) {
             const uint32_t id = tl_node_in(t, node, k);
             ref[1 + k] = id ? b->home[id].ref : (tl_ref){ TL_BASE_NONE, 0 };
         }
@@ -219,11 +266,9 @@ static void emit_all(tl_build *b)
 static void place_gradients(tl_build *b)
 {
     const tl_tape *t = b->tape;
-    const size_t size = tl_dtype_size(t->model->dtype);
     for (uint32_t i = 0; i < t->n_gradient && !b->failed; i++) {
         const uint32_t id = t->gradient[i].id;
-        const tl_param_info *p = &t->model->param[t->param[t->gradient[i].param].index];
-        const tl_ref to = { TL_BASE_GRADIENTS, p->offset * (int64_t)size };
+        const tl_ref to = gradient_ref(b, t->param[t->gradient[i].param].index);
         if (b->home[id].root != id) emit_copy(b, id, to);
         else b->home[id] = (tl_home){ .ref = to, .placed = true };
     }
@@ -357,6 +402,14 @@ static void keep_ranges(tl_build *b)
     b->plan->n_range = m;
 }
 
+static void keep_tables(tl_build *b)
+{
+    b->plan->table = keep(b, b->tape->n_gradient * sizeof *b->plan->table);
+    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++)
+        if (b->instr[k].kernel == tl_rows_kernel)
+            b->plan->table[b->plan->n_table++] = *(const tl_plan_table *)b->instr[k].attr;
+}
+
 static void keep_inputs(tl_build *b)
 {
     const tl_tape *t = b->tape;
@@ -379,6 +432,7 @@ static void finish(tl_build *b)
     keep_states(b);
     keep_inputs(b);
     keep_ranges(b);
+    keep_tables(b);
     keep_places(b);
     p->instr = keep(b, b->n_instr * sizeof *p->instr);
     if (b->failed) return;

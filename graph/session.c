@@ -27,6 +27,7 @@ void tl_session_free(tl_session *s)
     s->state = tl_resize(s->state, s->n_state * sizeof *s->state, 0);
     if (s->arena_block) tl_resize(s->arena_block, s->arena_bytes + 64, 0);
     if (s->gradients_block) tl_resize(s->gradients_block, (size_t)s->gradients_size * 8 + 64, 0);
+    tl_rows_free(s);
     TL_RELEASE(s->pointers, s->cap_pointers);
     TL_RELEASE(s->base, s->cap_base);
     tl_plan_free(s->plan);
@@ -62,7 +63,9 @@ static bool make_room(tl_session *s, const tl_plan *p)
         s->gradients_block = block;
         s->gradients_size = size;
         s->gradients = aligned(block);
+        tl_rows_forget(s);
     }
+    if (!tl_rows_room(s, p)) return false;
     if (s->n_state < s->model->n_state) {
         const uint32_t n = s->model->n_state;
         tl_state_value *v = tl_resize(s->state, s->n_state * sizeof *v, n * sizeof *v);
@@ -213,6 +216,7 @@ tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
     if (!status && !s->hold) status = prepare_states(s, p);
     if (status) return status;
     remember(s, p);
+    tl_rows_begin(s, p);
     bind(s, p, inputs);
     const tl_float_mode mode = tl_flush_denormals();
     status = execute(s, p);
@@ -255,11 +259,17 @@ double tl_get_scalar(const tl_session *s, const char *name)
     return tl_get(s, name, &a) ? NAN : tl_read(a.data, a.dtype, 0);
 }
 
-void *tl_session_gradients(tl_session *s, const tl_range **ranges, int *n)
+const void *tl_session_read_gradients(const tl_session *s, const tl_range **ranges, int *n)
 {
     if (ranges) *ranges = s->ran ? s->plan->range : NULL;
     if (n) *n = s->ran ? (int)s->plan->n_range : 0;
     return s->gradients;
+}
+
+void *tl_session_gradients(tl_session *s, const tl_range **ranges, int *n)
+{
+    tl_rows_forget(s); /* whatever is written there, the next run starts from zero */
+    return (void *)(uintptr_t)tl_session_read_gradients(s, ranges, n);
 }
 
 /* ---- states ----------------------------------------------------------------------------------------------------- */

@@ -341,6 +341,11 @@ typedef struct tl_plan_value { /* an output, or a state to be set */
     bool in_model;
 } tl_plan_value;
 
+typedef struct tl_plan_table { /* a parameter whose gradient is rows added at ids, and nothing else */
+    int param;
+    int64_t rows, ids; /* its rows; how many ids there are */
+} tl_plan_table;
+
 struct tl_plan {
     _Atomic uint32_t users;
     tl_model *model;
@@ -357,8 +362,20 @@ struct tl_plan {
     uint32_t n_output, n_next, n_state;
     tl_range *range; /* of gradients */
     uint32_t n_range;
+    tl_plan_table *table;
+    uint32_t n_table;
     uint32_t n_param; /* of the model when this was compiled */
 };
+
+/* Which rows of a table's gradient the last run has written. */
+typedef struct tl_used_rows {
+    int param;
+    bool known;          /* is `row` true of the last run? */
+    bool clean;          /* and are all other rows zero? */
+    int32_t *row;        /* each once, in the order of first use */
+    unsigned char *seen; /* of each row: is it in the list? */
+    int64_t n, cap, rows;
+} tl_used_rows;
 
 struct tl_session {
     tl_model *model;
@@ -368,7 +385,9 @@ struct tl_session {
     char *gradients;
     void *gradients_block;
     int64_t gradients_size; /* elements */
-    const void **pointers;  /* operands of one instruction */
+    tl_used_rows *used;
+    uint32_t n_used, cap_used;
+    const void **pointers; /* operands of one instruction */
     char **base;
     uint32_t cap_pointers, cap_base;
     tl_state_value *state;
@@ -378,6 +397,13 @@ struct tl_session {
     tl_plan *plan; /* the last that was run: its outputs can be read */
     bool ran, ran_once;
 };
+
+/* rows.c: gradients of tables, of which a run touches only the rows that it used */
+bool tl_rows_room(tl_session *s, const tl_plan *p);  /* allocates what p needs; false: memory */
+void tl_rows_begin(tl_session *s, const tl_plan *p); /* p is about to run */
+tl_status tl_rows_kernel(const tl_run_args *r);      /* zeros for ids (in[0]) in the table's gradient (out) */
+void tl_rows_forget(tl_session *s);                  /* the gradients are no more what a run left */
+void tl_rows_free(tl_session *s);
 
 tl_state_value *tl_session_slot(tl_session *s, int slot, bool in_model); /* NULL: no such slot yet */
 

@@ -26,8 +26,8 @@ KERNEL(scatter_add)
     real *y = r->out;
     const tl_status bad = check_ids(r, id, n, r->out_desc->dim[0]);
     if (bad) return bad;
-    if (r->n_in > 2 && r->in[2]) memcpy(y, r->in[2], bytes);
-    else memset(y, 0, bytes);
+    if (r->n_in < 3 || !r->in[2]) memset(y, 0, bytes);
+    else if (r->in[2] != y) memcpy(y, r->in[2], bytes); /* a plan may let it start from what is there */
     for (int64_t i = 0; i < n; i++, x += row) {
         real *to = y + id[i] * row;
         TL_SIMD

@@ -15,7 +15,7 @@ static tl_status find(const char *who, tl_session *session, gradients *out)
 {
     if (!session) return tl_report(TL_E_ARGUMENT, "%s: no session", who);
     *out = (gradients){ .f64 = tl_model_dtype(tl_session_model(session)) == TL_F64 };
-    out->g = tl_session_gradients(session, &out->range, &out->n);
+    out->g = (void *)(uintptr_t)tl_session_read_gradients(session, &out->range, &out->n); /* zeros stay zeros */
     if (!out->n) return tl_report(TL_E_OUTPUT, "%s: the last run left no gradients; record tl_backward(loss)", who);
     return TL_OK;
 }

@@ -26,6 +26,8 @@ typedef struct tl_optimizer_desc {
     double beta2;    /* in [0, 1) */
     double epsilon;  /* at least 0 */
     bool nesterov;   /* needs momentum */
+    bool lazy; /* of tables, update the rows that the run has used, and no others: the moments of an embedding's unused
+                        rows wait, unlike with the plain rule (TensorFlow's LazyAdam). Any rule takes it */
 } tl_optimizer_desc;
 
 #ifndef __cplusplus

@@ -214,14 +214,26 @@ static void apply(const tl_optimizer *o, const char *gradients, int64_t begin, i
     else o->rule->f32(&u);
 }
 
+/* Parameter i, or the rows of it that were used, in the part begin..end of the flat array. */
+static void apply_param(const tl_optimizer *o, const tl_session *s, const char *gradients, int i, int64_t begin,
+                        int64_t end)
+{
+    const tl_param_info *p = tl_model_param(o->model, i);
+    int64_t n = 0;
+    const int32_t *row = o->desc.lazy ? tl_session_rows(s, i, &n) : NULL;
+    if (!row) apply(o, gradients, begin, end);
+    for (int64_t k = 0, size = row ? p->size / p->shape.dim[0] : 0; k < n; k++)
+        apply(o, gradients, p->offset + row[k] * size, p->offset + (row[k] + 1) * size);
+}
+
 /* The parts of a range that belong to parameters which may change. */
-static void apply_range(const tl_optimizer *o, const char *gradients, tl_range range)
+static void apply_range(const tl_optimizer *o, const tl_session *s, const char *gradients, tl_range range)
 {
     const tl_param_info *p;
     for (int i = first_after(o->model, range.begin); (p = tl_model_param(o->model, i)) && p->offset < range.end; i++) {
         const int64_t begin = p->offset > range.begin ? p->offset : range.begin;
         const int64_t end = p->offset + p->size < range.end ? p->offset + p->size : range.end;
-        if (!p->frozen && begin < end) apply(o, gradients, begin, end);
+        if (!p->frozen && begin < end) apply_param(o, s, gradients, i, begin, end);
     }
 }
 
@@ -232,12 +244,12 @@ tl_status tl_optimizer_step(tl_optimizer *o, tl_session *session)
         return tl_report(TL_E_ARGUMENT, "tl_optimizer_step: the session is of another model");
     const tl_range *ranges = NULL;
     int n = 0;
-    const char *gradients = tl_session_gradients(session, &ranges, &n);
+    const char *gradients = tl_session_read_gradients(session, &ranges, &n);
     if (!n) return tl_report(TL_E_OUTPUT, "tl_optimizer_step: no gradients are there; record tl_backward(loss)");
     const tl_status status = grow(o);
     if (status) return status;
     o->steps++;
-    for (int i = 0; i < n; i++) apply_range(o, gradients, ranges[i]);
+    for (int i = 0; i < n; i++) apply_range(o, session, gradients, ranges[i]);
     tl_model_touch(o->model);
     return TL_OK;
 }

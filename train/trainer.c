@@ -290,7 +290,7 @@ static tl_status update(tl_trainer *t)
 {
     tl_session *session = t->session[TL_TRAIN];
     int reached;
-    tl_session_gradients(session, NULL, &reached);
+    tl_session_read_gradients(session, NULL, &reached);
     if (!reached)
         return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
     tl_status status = t->o.clip_value > 0 ? tl_clip_value(session, t->o.clip_value) : TL_OK;

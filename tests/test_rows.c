@@ -1,0 +1,183 @@
+/* tests/test_rows.c - the gradient of an embedding touches the rows that were used, and no others. */
+#include "tests/support.h"
+
+#include "layers/layers.h"
+#include "optim/optim.h"
+
+enum { V = 7, U = 2, N = 4 };
+
+static tl_tensor loss_of(tl_scope *s, tl_tensor ids, bool tied)
+{
+    const tl_tensor x = tl_embedding(s, ids, .vocab = V, .units = U);
+    tl_tensor loss = tl_sum(tl_square(x), TL_ALL), W;
+    if (!tied) return loss;
+    cr_assert(tl_params(s, "*/W", &W, 1) == 1);
+    return tl_add(loss, tl_sum(W, TL_ALL)); /* reaches every row */
+}
+
+typedef struct world {
+    tl_model *model;
+    tl_session *session;
+    tl_plan *sparse, *dense;
+    int32_t ids[N];
+} world;
+
+static tl_plan *plan_of(tl_model *model, bool tied)
+{
+    tl_tape *tape = tl_tape_new(model);
+    const tl_tensor ids = tl_input(tl_root(tape), "ids", IDS(NULL, N));
+    tl_backward(loss_of(tl_root(tape), ids, tied));
+    tl_plan *plan = tl_compile(tape);
+    cr_assert(plan, "%s", tl_message());
+    tl_tape_free(tape);
+    return plan;
+}
+
+static world begin(void)
+{
+    world w = { .model = tl_model_new(.seed = 3) };
+    w.sparse = plan_of(w.model, false);
+    w.dense = plan_of(w.model, true);
+    w.session = tl_session_new(w.model);
+    return w;
+}
+
+static void end(world *w)
+{
+    tl_session_free(w->session);
+    tl_plan_free(w->sparse);
+    tl_plan_free(w->dense);
+    tl_model_free(w->model);
+    cr_assert(tl_live_bytes() == 0);
+}
+
+static tl_status run(world *w, bool dense, const int32_t ids[N])
+{
+    memcpy(w->ids, ids, sizeof w->ids);
+    const tl_array in = IDS(w->ids, N);
+    return tl_run(w->session, dense ? w->dense : w->sparse, &in, 1);
+}
+
+/* The gradient of the last run is 2 W for each use of a row, plus one everywhere if the loss was the dense one. */
+static void right(const world *w, bool dense)
+{
+    const float *g = tl_session_read_gradients(w->session, NULL, NULL), *W = tl_model_values(w->model);
+    for (int v = 0; v < V; v++)
+        for (int u = 0; u < U; u++) {
+            float want = 0;
+            for (int i = 0; i < N; i++) want += w->ids[i] == v ? 2 * W[v * U + u] : 0;
+            cr_assert(fabsf(g[v * U + u] - want - (float)dense) < 1e-6f, "row %d", v);
+        }
+}
+
+static void rows_are(const world *w, int n, const int32_t *row)
+{
+    int64_t count = -1;
+    const int32_t *r = tl_session_rows(w->session, 0, &count);
+    cr_assert(r && count == n && !memcmp(r, row, (size_t)n * sizeof *r));
+}
+
+Test(rows, are_those_of_the_last_run_whatever_ran_before)
+{
+    world w = begin();
+    const int32_t a[] = { 3, 1, 3, 6 }, b[] = { 0, 0, 0, 0 }, bad[] = { 5, 2, V, 1 };
+    cr_assert(!tl_session_rows(w.session, 0, NULL));
+    for (int round = 0; round < 3; round++) {
+        cr_assert(run(&w, false, a) == TL_OK);
+        right(&w, false);
+        rows_are(&w, 3, (int32_t[]){ 3, 1, 6 });
+        cr_assert(run(&w, false, b) == TL_OK);
+        right(&w, false);
+        rows_are(&w, 1, (int32_t[]){ 0 });
+        cr_assert(run(&w, true, a) == TL_OK); /* another plan fills every row */
+        right(&w, true);
+        cr_assert(!tl_session_rows(w.session, 0, NULL));
+        cr_assert(run(&w, false, b) == TL_OK);
+        right(&w, false);
+        cr_assert(run(&w, false, bad) == TL_E_INDEX);
+        cr_assert(!tl_session_rows(w.session, 0, NULL));
+        cr_assert(run(&w, false, a) == TL_OK);
+        right(&w, false);
+        float *g = tl_session_gradients(w.session, NULL, NULL); /* the caller may write anywhere */
+        for (int i = 0; i < V * U; i++) g[i] = 9;
+        rows_are(&w, 3, (int32_t[]){ 3, 1, 6 });
+        cr_assert(run(&w, false, b) == TL_OK);
+        right(&w, false);
+    }
+    cr_assert(!tl_session_rows(w.session, 1, NULL) && !tl_session_rows(NULL, 0, NULL));
+    end(&w);
+}
+
+/* A mark in a row that no id names outlives a run: nothing has written there. */
+Test(rows, no_other_row_is_written)
+{
+    world w = begin();
+    const int32_t a[] = { 3, 1, 3, 6 };
+    cr_assert(run(&w, false, a) == TL_OK);
+    float *g = (float *)(uintptr_t)tl_session_read_gradients(w.session, NULL, NULL);
+    g[4 * U] = 77;
+    cr_assert(run(&w, false, a) == TL_OK && g[4 * U] == 77);
+    g[4 * U] = 0;
+    right(&w, false);
+    end(&w);
+}
+
+Test(rows, a_run_allocates_nothing_after_the_first)
+{
+    world w = begin();
+    const int32_t a[] = { 3, 1, 3, 6 }, b[] = { 0, 1, 2, 3 };
+    cr_assert(run(&w, false, a) == TL_OK);
+    const uint64_t allocations = tl_allocations();
+    cr_assert(run(&w, false, b) == TL_OK && run(&w, false, a) == TL_OK);
+    cr_assert(tl_allocations() == allocations);
+    end(&w);
+}
+
+/* Adam moves a row that was used before by its momentum, a lazy one lets it wait. */
+Test(rows, a_lazy_optimizer_leaves_unused_rows_and_their_moments)
+{
+    for (int lazy = 0; lazy < 2; lazy++) {
+        world w = begin();
+        const int32_t a[] = { 3, 1, 3, 6 }, b[] = { 0, 1, 2, 1 };
+        float before[V * U];
+        tl_optimizer *o = tl_optimizer_new(w.model, tl_adam(.lr = 0.1, .lazy = lazy));
+        cr_assert(o && tl_optimizer_options(o).lazy == lazy);
+        cr_assert(run(&w, false, a) == TL_OK && tl_optimizer_step(o, w.session) == TL_OK);
+        memcpy(before, tl_model_values(w.model), sizeof before);
+        cr_assert(run(&w, false, b) == TL_OK && tl_clip_global_norm(w.session, 0.01, NULL) == TL_OK);
+        cr_assert(tl_optimizer_step(o, w.session) == TL_OK);
+        const float *after = tl_model_values(w.model);
+        for (int v = 0; v < V; v++) {
+            const bool moved = v <= 2 || (!lazy && (v == 3 || v == 6));
+            cr_assert((after[v * U] != before[v * U]) == moved, "row %d", v);
+        }
+        tl_optimizer_free(o);
+        end(&w);
+    }
+}
+
+/* Two gathers of one table add up as before. */
+Test(rows, a_table_gathered_twice_has_rows_anywhere)
+{
+    tl_model *model = tl_model_new();
+    tl_tape *tape = tl_tape_new(model);
+    tl_scope *s = tl_root(tape);
+    const tl_tensor ids = tl_input(s, "ids", IDS(NULL, N));
+    tl_tensor loss = loss_of(s, ids, false);
+    loss = tl_add(loss, loss_of(tl_again(s), tl_flip(ids, 0), false));
+    tl_backward(loss);
+    tl_plan *plan = tl_compile(tape);
+    tl_tape_free(tape);
+    tl_session *session = tl_session_new(model);
+    const tl_array in = IDS(((int32_t[]){ 1, 5, 5, 2 }), N);
+    cr_assert(tl_run(session, plan, &in, 1) == TL_OK && tl_run(session, plan, &in, 1) == TL_OK);
+    const float *g = tl_session_gradients(session, NULL, NULL), *W = tl_model_values(model);
+    for (int i = 0; i < V * U; i++) {
+        const float uses = i / U == 5 ? 4 : i / U == 1 || i / U == 2 ? 2 : 0;
+        cr_assert(fabsf(g[i] - 2 * uses * W[i]) < 1e-6f);
+    }
+    cr_assert(!tl_session_rows(session, 0, NULL));
+    tl_session_free(session);
+    tl_plan_free(plan);
+    tl_model_free(model);
+}
