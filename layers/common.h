@@ -29,6 +29,12 @@ static inline double tl__number(double v, double otherwise) { return v == 0 ? ot
 
 static inline tl_init tl__init_or(tl_init given, tl_init otherwise) { return given.fill ? given : otherwise; }
 
+/* What a cell's options o hand on to each of its gates; bias: where the gate's b starts, 0: as .bias_init says. */
+static inline tl_init tl__init_unless(double bias, tl_init given) { return bias == 0 ? given : (tl_init){ 0 }; }
+#define TL__GATE(o, b)                                                                                                 \
+    .no_bias = (o)->no_bias, .bias = (b), .kernel_init = (o)->kernel_init, .recurrent_init = (o)->recurrent_init,      \
+    .bias_init = tl__init_unless(b, (o)->bias_init)
+
 /* The recipe for one of n matrices that count as one, side by side (see tl_gate_opts). */
 tl_init tl__side_by_side(tl_init init, int n);
 

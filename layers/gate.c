@@ -30,8 +30,9 @@ static tl_tensor biases(tl_scope *s, int64_t units, const tl_gate_opts *o)
 {
     tl_tensor b = TL_NONE, br = TL_NONE;
     if (!o->no_bias)
-        b = tl_param(s, "b", TL_DIMS(units), .init = tl__init_or(o->bias_init, tl_constant(tl__number(o->bias, 0))));
-    if (o->recurrent_bias) br = tl_param(s, "br", TL_DIMS(units), .init = o->bias_init);
+        b = tl_param(s, "b", TL_DIMS(units), .init = tl__init_or(o->bias_init, tl_constant(tl__number(o->bias, 0))),
+                     .frozen = o->frozen);
+    if (o->recurrent_bias) br = tl_param(s, "br", TL_DIMS(units), .init = o->bias_init, .frozen = o->frozen);
     return tl_absent(br) ? b : tl_absent(b) ? br : tl_add(b, br);
 }
 
@@ -44,8 +45,8 @@ static tl_tensor gate(tl_place at, tl_scope *s, tl_tensor x, tl_tensor h, const 
     const tl_init W_init = tl__side_by_side(tl__init_or(o->kernel_init, tl_glorot_uniform()), gates);
     const tl_init U_init = tl__side_by_side(tl__init_or(o->recurrent_init, tl_orthogonal(1)), gates);
     tl_tensor W = TL_NONE, U = TL_NONE;
-    if (!tl_absent(x)) W = tl_param(s, "W", TL_DIMS(tl_dim(x, -1), units), .init = W_init);
-    if (!tl_absent(h)) U = tl_param(s, "U", TL_DIMS(tl_dim(h, -1), units), .init = U_init);
+    if (!tl_absent(x)) W = tl_param(s, "W", TL_DIMS(tl_dim(x, -1), units), .init = W_init, .frozen = o->frozen);
+    if (!tl_absent(h)) U = tl_param(s, "U", TL_DIMS(tl_dim(h, -1), units), .init = U_init, .frozen = o->frozen);
     tl_tensor z = biases(s, units, o);
     if (!tl_absent(x)) z = tl_gemm(z, tl__rows(x), W, false, false);
     if (!tl_absent(h)) z = tl_gemm(z, tl__rows(h), U, false, false);

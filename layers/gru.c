@@ -5,11 +5,8 @@
  * scale. */
 static tl_tensor candidate(tl_scope *s, tl_tensor x, tl_tensor h, tl_tensor r, const tl_gru_cell_opts *o)
 {
-    if (o->reset_before)
-        return tl_gate(s, "h", x, tl_mul(r, h), .gates = 3, .no_bias = o->no_bias, .kernel_init = o->kernel_init,
-                       .recurrent_init = o->recurrent_init, .bias_init = o->bias_init);
-    const tl_tensor from_x = tl_gate(s, "h", x, TL_NONE, .units = tl_dim(h, -1), .gates = 3, .no_bias = o->no_bias,
-                                     .kernel_init = o->kernel_init, .bias_init = o->bias_init);
+    if (o->reset_before) return tl_gate(s, "h", x, tl_mul(r, h), .gates = 3, TL__GATE(o, 0));
+    const tl_tensor from_x = tl_gate(s, "h", x, TL_NONE, .units = tl_dim(h, -1), .gates = 3, TL__GATE(o, 0));
     const tl_tensor from_h = tl_gate(s, "h", TL_NONE, h, .gates = 3, .no_bias = true, .recurrent_bias = !o->no_bias,
                                      .recurrent_init = o->recurrent_init, .bias_init = o->bias_init);
     return tl_add(from_x, tl_mul(r, from_h));
@@ -17,8 +14,7 @@ static tl_tensor candidate(tl_scope *s, tl_tensor x, tl_tensor h, tl_tensor r, c
 
 static tl_tensor gate(tl_scope *s, const char *name, tl_tensor x, tl_tensor h, const tl_gru_cell_opts *o)
 {
-    return tl_gate(s, name, x, h, .gates = 3, .no_bias = o->no_bias, .recurrent_bias = !o->no_bias && !o->reset_before,
-                   .kernel_init = o->kernel_init, .recurrent_init = o->recurrent_init, .bias_init = o->bias_init);
+    return tl_gate(s, name, x, h, .gates = 3, .recurrent_bias = !o->no_bias && !o->reset_before, TL__GATE(o, 0));
 }
 
 static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)

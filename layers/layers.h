@@ -111,6 +111,7 @@ typedef struct tl_gate_opts {
     tl_init kernel_init;    /* of W; default tl_glorot_uniform() */
     tl_init recurrent_init; /* of U; default tl_orthogonal(1) */
     tl_init bias_init;      /* of b (in place of .bias) and br; default zeros */
+    bool frozen;            /* the parameters are made frozen (tl_param) */
 } tl_gate_opts;
 TL_API tl_tensor tl_gate_opt(tl_place at, tl_scope *s, const char *name, tl_tensor x, tl_tensor h,
                              const tl_gate_opts *o);
@@ -170,7 +171,15 @@ TL_API tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_
 /* Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000, as in Keras:
  *     i = σ(x Wi + h Ui + bi)      f = σ(x Wf + h Uf + bf)      g = tanh(x Wc + h Uc + bc)      o = σ(x Wo + h Uo + bo)
  *     c' = f c + i g               h' = o tanh(c')
- * Gates "i", "f", "c", "o" (.gates = 4); states h, c; the output is h'. */
+ * Gates "i", "f", "c", "o" (.gates = 4); states h, c; the output is h'. What may be changed, in any combination:
+ *   .peephole    Gers et al. 2002: the gates see the cell, one weight a unit ("i/p", "f/p", "o/p" [units]):
+ *                i = σ(... + pi c)      f = σ(... + pf c)      o = σ(... + po c')
+ *   .coupled     Greff et al. 2015 (CIFG): i = 1 - f, and there is no gate "i" (.gates = 3)
+ *   .projection  Sak et al. 2014 (PyTorch: proj_size): h' = (o tanh(c')) V, V "proj/W" [units, projection]; the state h
+ *                and the output are [B, projection], c stays [B, units]
+ *   .layer_norm  Ba et al. 2016: each gate's sum is gx N(x W) + gh N(h U) + b, where N brings the products of all gates,
+ *                side by side as one row, to mean 0 and variance 1 (its gains a gate's "gx" and "gh" [units], ones at first;
+ *                its shifts b and, with .recurrent_bias, br); h' = o tanh(gain N(c') + shift) ("norm/g", "norm/b") */
 typedef struct tl_lstm_cell_opts {
     size_t size;
     tl_activation activation;           /* default tl_tanh */
@@ -179,6 +188,10 @@ typedef struct tl_lstm_cell_opts {
     bool no_bias;
     bool recurrent_bias; /* see tl_gate_opts */
     tl_init kernel_init, recurrent_init, bias_init;
+    bool peephole, coupled, layer_norm;
+    int64_t projection;    /* columns of h; default: as many as c's, and no V (V is drawn by .kernel_init) */
+    tl_init peephole_init; /* of p; default zeros */
+    double epsilon;        /* of .layer_norm (default 1e-5): N(a) = (a - mean) / sqrt(variance + epsilon) */
 } tl_lstm_cell_opts;
 TL_API tl_cell tl_lstm_cell_opt(tl_place at, tl_scope *s, const tl_lstm_cell_opts *o);
 
@@ -201,6 +214,95 @@ TL_API tl_cell tl_gru_cell_opt(tl_place at, tl_scope *s, const tl_gru_cell_opts 
  *     f = σ(x Wf + h Uf + bf)      c = tanh(x Wc + (f h) Uc + bc)      h' = (1 - f) h + f c
  * Gates "f" (bias starts at 1), "c"; one state. */
 TL_API tl_cell tl_mgu_cell(void);
+
+/* JANET, van der Westhuizen & Lasenby 2018, an LSTM with its forget gate alone:
+ *     f = σ(x Wf + h Uf + bf)      c = tanh(x Wc + h Uc + bc)      h' = f h + (1 - f) c
+ * (the paper's cell state and output are the same number). Gates "f", "c" (.gates = 2); one state. */
+typedef struct tl_janet_cell_opts {
+    size_t size;
+    tl_activation activation; /* default tl_tanh */
+    double bias_forget;       /* bf starts as this (default 1); TL_ZERO: as the other */
+    bool no_bias;
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_janet_cell_opts;
+TL_API tl_cell tl_janet_cell_opt(tl_place at, tl_scope *s, const tl_janet_cell_opts *o);
+
+/* UGRNN, Collins et al. 2017, one update gate:
+ *     z = σ(x Wz + h Uz + bz)      c = tanh(x Wc + h Uc + bc)      h' = z h + (1 - z) c
+ * Gates "z", "c" (.gates = 2); one state. */
+typedef struct tl_ugrnn_cell_opts {
+    size_t size;
+    tl_activation activation; /* default tl_tanh */
+    double bias_update;       /* bz starts as this (default 1: the state is kept); TL_ZERO: as the other */
+    bool no_bias;
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_ugrnn_cell_opts;
+TL_API tl_cell tl_ugrnn_cell_opt(tl_place at, tl_scope *s, const tl_ugrnn_cell_opts *o);
+
+/* IndRNN, Li et al. 2018, every unit sees only itself:  h' = relu(x W + u h + b).  Parameters W, u [units], b; one
+ * state. */
+typedef struct tl_indrnn_cell_opts {
+    size_t size;
+    tl_activation activation; /* default tl_relu */
+    bool no_bias;
+    tl_init kernel_init;
+    tl_init recurrent_init; /* of u; default uniform in [0, 1) */
+    tl_init bias_init;
+} tl_indrnn_cell_opts;
+TL_API tl_cell tl_indrnn_cell_opt(tl_place at, tl_scope *s, const tl_indrnn_cell_opts *o);
+
+/* Recurrent highway network, Zilly et al. 2017, with coupled gates: .depth highway layers within one step,
+ *     c = tanh(x Wc + h Uc + bc)      t = σ(x Wt + h Ut + bt)      h <- t c + (1 - t) h
+ * of which only the first sees x. Layer l has the gates "l/c" and "l/t" (.gates = 2), l from 0: "0/c/W", "1/t/U", ...; one
+ * state. */
+typedef struct tl_rhn_cell_opts {
+    size_t size;
+    tl_activation activation; /* default tl_tanh */
+    int depth;                /* default 1 */
+    double bias_transform;    /* bt starts as this (default -2: the state is kept); TL_ZERO: as the other */
+    bool no_bias;
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_rhn_cell_opts;
+TL_API tl_cell tl_rhn_cell_opt(tl_place at, tl_scope *s, const tl_rhn_cell_opts *o);
+
+/* Multiplicative integration, Wu et al. 2016:  h' = tanh(alpha (x W)(h U) + beta_x (x W) + beta_h (h U) + b), element by
+ * element.  Parameters W, U, alpha, beta_x, beta_h, b, all but the matrices [units]. One state. */
+typedef struct tl_mi_rnn_cell_opts {
+    size_t size;
+    tl_activation activation; /* default tl_tanh */
+    bool no_bias;
+    tl_init kernel_init, recurrent_init, bias_init;
+    tl_init alpha_init; /* default ones */
+    tl_init beta_init;  /* of beta_x and beta_h; default 0.5 */
+} tl_mi_rnn_cell_opts;
+TL_API tl_cell tl_mi_rnn_cell_opt(tl_place at, tl_scope *s, const tl_mi_rnn_cell_opts *o);
+
+/* Jordan 1986, the output is what comes back:  h = tanh(x Wh + y Uh + bh)      y' = tanh(h Wy + by)
+ * Parameters h/W [D, hidden], h/U [units, hidden], h/b; y/W [hidden, units], y/b. One state, y; units are those of y. */
+typedef struct tl_jordan_cell_opts {
+    size_t size;
+    int64_t hidden;                  /* size of h; default: as y's */
+    tl_activation activation;        /* of h; default tl_tanh */
+    tl_activation output_activation; /* of y; default tl_tanh */
+    bool no_bias;
+    tl_init kernel_init, recurrent_init, bias_init;
+} tl_jordan_cell_opts;
+TL_API tl_cell tl_jordan_cell_opt(tl_place at, tl_scope *s, const tl_jordan_cell_opts *o);
+
+/* Leaky echo state network, Jaeger et al. 2007:  h' = (1 - a) h + a tanh(x W + h U + b).  Parameters W, U, b, made frozen:
+ * a reservoir that is not trained, only what reads it is. One state. */
+typedef struct tl_esn_cell_opts {
+    size_t size;
+    tl_activation activation; /* default tl_tanh */
+    double leak;              /* a, above 0 and at most 1 (the default) */
+    double spectral_radius;   /* r: U is a random orthogonal matrix times r; all its eigenvalues are of size r (0.9) */
+    bool trainable;           /* the parameters are not frozen */
+    bool no_bias;
+    tl_init kernel_init;    /* of W; default uniform in [-1, 1) */
+    tl_init recurrent_init; /* of U, in place of .spectral_radius */
+    tl_init bias_init;
+} tl_esn_cell_opts;
+TL_API tl_cell tl_esn_cell_opt(tl_place at, tl_scope *s, const tl_esn_cell_opts *o);
 
 /* ---- unrolling over time ------------------------------------------------------------------------------------ */
 
@@ -366,6 +468,27 @@ TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 
 #define tl_gru_cell(...) TL_GRU_CELL_(__VA_ARGS__, .size = sizeof(tl_gru_cell_opts))
 #define TL_GRU_CELL_(s, ...) tl_gru_cell_opt(TL_HERE, (s), &(tl_gru_cell_opts){ __VA_ARGS__ })
+
+#define tl_janet_cell(...) TL_JANET_CELL_(__VA_ARGS__, .size = sizeof(tl_janet_cell_opts))
+#define TL_JANET_CELL_(s, ...) tl_janet_cell_opt(TL_HERE, (s), &(tl_janet_cell_opts){ __VA_ARGS__ })
+
+#define tl_ugrnn_cell(...) TL_UGRNN_CELL_(__VA_ARGS__, .size = sizeof(tl_ugrnn_cell_opts))
+#define TL_UGRNN_CELL_(s, ...) tl_ugrnn_cell_opt(TL_HERE, (s), &(tl_ugrnn_cell_opts){ __VA_ARGS__ })
+
+#define tl_indrnn_cell(...) TL_INDRNN_CELL_(__VA_ARGS__, .size = sizeof(tl_indrnn_cell_opts))
+#define TL_INDRNN_CELL_(s, ...) tl_indrnn_cell_opt(TL_HERE, (s), &(tl_indrnn_cell_opts){ __VA_ARGS__ })
+
+#define tl_rhn_cell(...) TL_RHN_CELL_(__VA_ARGS__, .size = sizeof(tl_rhn_cell_opts))
+#define TL_RHN_CELL_(s, ...) tl_rhn_cell_opt(TL_HERE, (s), &(tl_rhn_cell_opts){ __VA_ARGS__ })
+
+#define tl_mi_rnn_cell(...) TL_MI_RNN_CELL_(__VA_ARGS__, .size = sizeof(tl_mi_rnn_cell_opts))
+#define TL_MI_RNN_CELL_(s, ...) tl_mi_rnn_cell_opt(TL_HERE, (s), &(tl_mi_rnn_cell_opts){ __VA_ARGS__ })
+
+#define tl_jordan_cell(...) TL_JORDAN_CELL_(__VA_ARGS__, .size = sizeof(tl_jordan_cell_opts))
+#define TL_JORDAN_CELL_(s, ...) tl_jordan_cell_opt(TL_HERE, (s), &(tl_jordan_cell_opts){ __VA_ARGS__ })
+
+#define tl_esn_cell(...) TL_ESN_CELL_(__VA_ARGS__, .size = sizeof(tl_esn_cell_opts))
+#define TL_ESN_CELL_(s, ...) tl_esn_cell_opt(TL_HERE, (s), &(tl_esn_cell_opts){ __VA_ARGS__ })
 
 #define tl_rnn(s, x, ...) TL_RNN_(s, x, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
 #define TL_RNN_(s, x, cell, ...) tl_rnn_opt(TL_HERE, (s), (x), (cell), &(tl_rnn_opts){ __VA_ARGS__ })

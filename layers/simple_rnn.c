@@ -6,9 +6,7 @@ static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
     static const tl_simple_rnn_cell_opts defaults;
     const tl_simple_rnn_cell_opts *o = ctx ? ctx : &defaults;
     const tl_activation activation = o->activation ? o->activation : tl_tanh;
-    return *h = activation(tl_gate(s, NULL, x, *h, .no_bias = o->no_bias, .recurrent_bias = o->recurrent_bias,
-                                   .kernel_init = o->kernel_init, .recurrent_init = o->recurrent_init,
-                                   .bias_init = o->bias_init));
+    return *h = activation(tl_gate(s, NULL, x, *h, .recurrent_bias = o->recurrent_bias, TL__GATE(o, 0)));
 }
 
 tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_rnn_cell_opts *given)

@@ -1,0 +1,20 @@
+/* layers/ugrnn.c - one gate between the old state and the new:  h' = z h + (1 - z) c */
+#include "layers/common.h"
+
+static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
+{
+    static const tl_ugrnn_cell_opts defaults;
+    const tl_ugrnn_cell_opts *o = ctx ? ctx : &defaults;
+    const tl_activation act = o->activation ? o->activation : tl_tanh;
+    const tl_tensor z = tl_sigmoid(tl_gate(s, "z", x, *h, .gates = 2, TL__GATE(o, tl__number(o->bias_update, 1))));
+    const tl_tensor c = act(tl_gate(s, "c", x, *h, .gates = 2, TL__GATE(o, 0)));
+    return *h = tl_lerp(c, *h, z);
+}
+
+tl_cell tl_ugrnn_cell_opt(tl_place at, tl_scope *s, const tl_ugrnn_cell_opts *given)
+{
+    tl_ugrnn_cell_opts o;
+    if (!tl__options(at, s, "ugrnn_cell", &o, sizeof o, given)) return (tl_cell){ .step = step };
+    if (!tl__finite(at, s, "ugrnn_cell", ".bias_update", o.bias_update)) return (tl_cell){ .step = step };
+    return (tl_cell){ .step = step, .ctx = tl_scope_copy(s, &o, sizeof o) };
+}
