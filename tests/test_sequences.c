@@ -19,6 +19,18 @@ static tl_cell lstm(tl_scope *s) { return tl_lstm_cell(s); }
 static tl_cell gru(tl_scope *s) { return tl_gru_cell(s); }
 static tl_cell gru_before(tl_scope *s) { return tl_gru_cell(s, .reset_before = true); }
 static tl_cell mgu(tl_scope *s) { return (void)s, tl_mgu_cell(); }
+/* The first products with h are zeros: a smaller epsilon makes their norm too steep for second differences. */
+static tl_cell lstm_full(tl_scope *s)
+{
+    return tl_lstm_cell(s, .peephole = true, .coupled = true, .layer_norm = true, .projection = UNITS, .epsilon = 0.1);
+}
+static tl_cell janet(tl_scope *s) { return tl_janet_cell(s); }
+static tl_cell ugrnn(tl_scope *s) { return tl_ugrnn_cell(s); }
+static tl_cell indrnn(tl_scope *s) { return tl_indrnn_cell(s); }
+static tl_cell rhn(tl_scope *s) { return tl_rhn_cell(s, .depth = 2); }
+static tl_cell mi_rnn(tl_scope *s) { return tl_mi_rnn_cell(s); }
+static tl_cell jordan(tl_scope *s) { return tl_jordan_cell(s, .hidden = 4); }
+static tl_cell esn(tl_scope *s) { return tl_esn_cell(s, .leak = 0.5, .trainable = true); }
 
 /* A user's, with a state of rank 3, an initial state of its own, and an output that is no state. */
 static tl_tensor outer_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
@@ -47,8 +59,11 @@ static const struct {
     const char *name;
     make *cell;
 } cells[] = {
-    { "simple_rnn", simple },     { "lstm", lstm }, { "gru", gru },
-    { "gru_before", gru_before }, { "mgu", mgu },   { "outer", outer },
+    { "simple_rnn", simple },     { "lstm", lstm },   { "gru", gru },
+    { "gru_before", gru_before }, { "mgu", mgu },     { "outer", outer },
+    { "lstm_full", lstm_full },   { "janet", janet }, { "ugrnn", ugrnn },
+    { "indrnn", indrnn },         { "rhn", rhn },     { "mi_rnn", mi_rnn },
+    { "jordan", jordan },         { "esn", esn },
 };
 
 static tl_cell residual(tl_scope *s, tl_cell c) { return tl_residual_cell(s, c); }
