@@ -431,6 +431,103 @@ typedef struct tl_time_distributed_opts {
 TL_API tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, tl_layer_fn layer, const void *ctx,
                                          const tl_time_distributed_opts *o);
 
+/* ---- attention ---------------------------------------------------------------------------------------------- */
+
+/* Queries look values up by their keys: each result is sum_s w_s value_s, w = softmax over s of score(query, key_s).
+ * Queries are [T, B, D] (result [T, B, V]), or one, [B, D] (result [B, V]): a decoder's step; values are [S, B, V], keys
+ * [S, B, E]. A query for which every key is masked gets zeros. How well query q fits key k: */
+typedef enum tl_score {
+    TL_SCORE_DOT,        /* q k; D = E. Luong et al. 2015; Keras' Attention */
+    TL_SCORE_SCALED_DOT, /* q k / sqrt(E). Vaswani et al. 2017 */
+    TL_SCORE_GENERAL,    /* q W k, W [D, E] is query/W. Luong et al. 2015 */
+    TL_SCORE_ADDITIVE,   /* v tanh(q Wq + k Wk + b): query/W, key/W, key/b, v. Bahdanau et al. 2015 */
+    TL_SCORE_TANH,       /* a tanh(q + k), a [E] is scale: the same without projections, Keras' AdditiveAttention */
+    TL_SCORE_CONCAT      /* v sum tanh(a (q + k)), v and a numbers: Keras' Attention(score_mode="concat") */
+} tl_score;
+
+typedef struct tl_attention_opts {
+    size_t size;
+    tl_score score;        /* default TL_SCORE_DOT */
+    tl_tensor key;         /* [S, B, E]; default: value */
+    int64_t units;         /* additive: of the projections; default E */
+    tl_tensor key_mask;    /* [S, B], any dtype: keys to leave out are 0 */
+    tl_tensor key_lengths; /* i32 [B], in its place: the first so many keys of a row count */
+    tl_tensor query_mask;  /* [T, B] (or [B]): where 0, the result is 0 */
+    bool causal;           /* query t sees keys 0..t only */
+    bool learned_scale;    /* dot, scaled dot, general: the score is multiplied by a number, scale, which starts as 1;
+                              concat: there is a */
+    bool no_scale;         /* tanh: there is no scale, the score is the sum */
+    bool no_bias;          /* additive: there is no key/b */
+    double dropout;        /* of the weights while training (they are not made to sum to 1 again), as in Keras */
+    tl_tensor *weights;    /* receives w: [T, B, S] (or [B, S]), before dropout */
+    const char *name;      /* default "attention" */
+    tl_init kernel_init;   /* of W, v and tanh's scale; default tl_glorot_uniform() */
+} tl_attention_opts;
+TL_API tl_tensor tl_attention_opt(tl_place at, tl_scope *s, tl_tensor query, tl_tensor value,
+                                  const tl_attention_opts *o);
+
+/* Several attentions side by side, Vaswani et al. 2017: query, key and value are projected (query/W, query/b, key/W, ...)
+ * to heads times key_units (values: value_units) units, each head attends with scaled dot products for itself, and
+ * the results, joined, are projected once more (output/W, output/b). value may be absent: the query attends to itself. */
+typedef struct tl_multi_head_opts {
+    size_t size;
+    int64_t heads;         /* default 1 */
+    int64_t key_units;     /* of each head; default: units of the query / heads */
+    int64_t value_units;   /* of each head; default key_units */
+    int64_t units;         /* of the result; default: those of the query */
+    tl_tensor key;         /* [S, B, E]; default: value */
+    tl_tensor key_mask;    /* these as in tl_attention_opts: */
+    tl_tensor key_lengths; /* */
+    tl_tensor query_mask;  /* */
+    bool causal;           /* */
+    bool no_bias;          /* there are no biases */
+    double dropout;        /* */
+    tl_tensor *weights;    /* receives [T, B, heads, S] (or [B, heads, S]) */
+    const char *name;      /* default "multi_head_attention" */
+    tl_init kernel_init;   /* of the four W; default tl_glorot_uniform() */
+} tl_multi_head_opts;
+TL_API tl_tensor tl_multi_head_attention_opt(tl_place at, tl_scope *s, tl_tensor query, tl_tensor value,
+                                             const tl_multi_head_opts *o);
+
+/* For decoders, whose queries come one by one: what is to be attended to, its projections and masks computed once.
+ *
+ *     tl_memory memory = tl_attention_memory(s, encoded, .score = TL_SCORE_ADDITIVE, .units = 64);
+ *     for (int64_t t = 0; t < T; t++) context = tl_attend(tl_step(decoder, t), memory, h);
+ *
+ * is, with the decoder's parameters under its own path, what tl_attention() computes. The query's parameters belong to the
+ * scope that attends, those of the memory to the scope that makes it; both under .name. In place of the query's units,
+ * those of value are the defaults of tl_multi_head_memory(). By value; alive until the tape is reset. */
+typedef struct tl_memory {
+    tl_tensor keys, values; /* projected; [B, S, E], [B, S, V], with heads [B, heads, S, ...] */
+    tl_tensor bias;         /* added to the scores: 0, and -inf for keys left out; absent: all count */
+    const void *options;
+} tl_memory;
+TL_API tl_memory tl_attention_memory_opt(tl_place at, tl_scope *s, tl_tensor value, const tl_attention_opts *o);
+TL_API tl_memory tl_multi_head_memory_opt(tl_place at, tl_scope *s, tl_tensor value, const tl_multi_head_opts *o);
+
+typedef struct tl_attend_opts {
+    size_t size;
+    tl_tensor query_mask; /* as in tl_attention_opts */
+    bool causal;
+    tl_tensor *weights;
+} tl_attend_opts;
+TL_API tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory memory, tl_tensor query, const tl_attend_opts *o);
+
+/* A cell around any cell, Luong et al. 2015 with input feeding (section 3.3): the inner cell's input is x joined with the
+ * previous attentional vector a; its output h is the query, c the context found;
+ *     a = tanh([c, h] W)        which is the output, and fed back.  W [V + H, units] is combine/W
+ * One more state, a (zeros at first), after the inner cell's. */
+typedef struct tl_attention_cell_opts {
+    size_t size;
+    int64_t units;            /* of a; default: the layer's */
+    bool concat;              /* there is no a: the output is [h, c], and c is fed back */
+    bool emit_weights;        /* each step emits its weights [B, S]: tl_collect(tl_in(s, "rnn"), "weights") */
+    tl_activation activation; /* default tl_tanh */
+    tl_init kernel_init;      /* of W; default tl_glorot_uniform() */
+} tl_attention_cell_opts;
+TL_API tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_memory memory,
+                                     const tl_attention_cell_opts *o);
+
 /* ---- losses ------------------------------------------------------------------------------------------------- */
 
 /* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
@@ -520,6 +617,31 @@ TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 
 #define tl_gru(s, ...) TL_GRU_(s, __VA_ARGS__, .size = sizeof(tl_rnn_opts))
 #define TL_GRU_(s, x, ...) tl_gru_opt(TL_HERE, (s), (x), &(tl_rnn_opts){ __VA_ARGS__ })
+
+#define tl_attention(s, query, ...) TL_ATTENTION_(s, query, __VA_ARGS__, .size = sizeof(tl_attention_opts))
+#define TL_ATTENTION_(s, query, value, ...)                                                                            \
+    tl_attention_opt(TL_HERE, (s), (query), (value), &(tl_attention_opts){ __VA_ARGS__ })
+
+#define tl_multi_head_attention(s, query, ...)                                                                         \
+    TL_MULTI_HEAD_ATTENTION_(s, query, __VA_ARGS__, .size = sizeof(tl_multi_head_opts))
+#define TL_MULTI_HEAD_ATTENTION_(s, query, value, ...)                                                                 \
+    tl_multi_head_attention_opt(TL_HERE, (s), (query), (value), &(tl_multi_head_opts){ __VA_ARGS__ })
+
+#define tl_attention_memory(s, ...) TL_ATTENTION_MEMORY_(s, __VA_ARGS__, .size = sizeof(tl_attention_opts))
+#define TL_ATTENTION_MEMORY_(s, value, ...)                                                                            \
+    tl_attention_memory_opt(TL_HERE, (s), (value), &(tl_attention_opts){ __VA_ARGS__ })
+
+#define tl_multi_head_memory(s, ...) TL_MULTI_HEAD_MEMORY_(s, __VA_ARGS__, .size = sizeof(tl_multi_head_opts))
+#define TL_MULTI_HEAD_MEMORY_(s, value, ...)                                                                           \
+    tl_multi_head_memory_opt(TL_HERE, (s), (value), &(tl_multi_head_opts){ __VA_ARGS__ })
+
+#define tl_attend(s, memory, ...) TL_ATTEND_(s, memory, __VA_ARGS__, .size = sizeof(tl_attend_opts))
+#define TL_ATTEND_(s, memory, query, ...)                                                                              \
+    tl_attend_opt(TL_HERE, (s), (memory), (query), &(tl_attend_opts){ __VA_ARGS__ })
+
+#define tl_attention_cell(s, cell, ...) TL_ATTENTION_CELL_(s, cell, __VA_ARGS__, .size = sizeof(tl_attention_cell_opts))
+#define TL_ATTENTION_CELL_(s, cell, memory, ...)                                                                       \
+    tl_attention_cell_opt(TL_HERE, (s), (cell), (memory), &(tl_attention_cell_opts){ __VA_ARGS__ })
 #endif
 
 #ifdef __cplusplus
