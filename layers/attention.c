@@ -120,6 +120,7 @@ static tl_tensor key_bias(tl_place at, tl_scope *s, tl_tensor value, tl_tensor m
     if (!tl_absent(mask) && !tl_absent(lengths))
         return tl_error_at(at, s, TL_E_ARGUMENT, "%s: .key_mask and .key_lengths are both given", o->call);
     if (!tl_absent(lengths)) mask = tl_length_mask_at(at, lengths, S);
+    else if (tl_absent(mask)) mask = tl__mask_of(value);
     if (tl_absent(mask)) return TL_NONE;
     if (!tl__operand(at, s, o->call, "the mask of keys", mask, 1)) return tl__failed(at, s);
     if (!has_dims(mask, S, B))
@@ -264,8 +265,9 @@ static tl_tensor attend(tl_place at, tl_scope *s, const tl_memory *m, tl_tensor 
         y = project(s, "output", tl_reshape(c, TL_DIMS(T, B, o->heads * o->value_units)), o->units, true, o);
     }
     y = of_query(y, single);
-    if (tl_absent(given->query_mask)) return y;
-    return tl_where(tl_expand_dims(given->query_mask, -1), y, tl_full(s, TL_SCALAR, 0));
+    const tl_tensor mask = single || !tl_absent(given->query_mask) ? given->query_mask : tl__mask_of(query);
+    if (!tl_absent(mask)) y = tl__where_rows(mask, y, tl_full(s, TL_SCALAR, 0));
+    return single ? y : tl__hand_on(y, query);
 }
 
 /* In scope s, which is the layer's own. */

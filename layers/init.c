@@ -2,6 +2,7 @@
 #include "layers/common.h"
 
 #include <math.h>
+#include <string.h>
 
 static void fill_constant(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {
@@ -29,6 +30,17 @@ static void fill_normal(const tl_init *self, const tl_shape *shape, double *out,
 
 tl_init tl_normal(double mean, double stddev) { return (tl_init){ .fill = fill_normal, .a = mean, .b = stddev }; }
 
+static void fill_values(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
+{
+    (void)random;
+    memcpy(out, self->data, (size_t)tl_shape_size(shape) * sizeof *out);
+}
+
+tl_init tl_values(const double *values)
+{
+    return values ? (tl_init){ .fill = fill_values, .data = values } : tl_constant(NAN);
+}
+
 /* ---- by the number of connections ----------------------------------------------------------------------------- */
 
 typedef struct fans {
@@ -45,45 +57,72 @@ static fans fans_of(const tl_shape *shape)
     return (fans){ others * in, others * out };
 }
 
+/* What a variance scaling is besides its scale. */
+typedef struct scaling {
+    tl_fan fan;
+    tl_distribution distribution;
+} scaling;
+
 /* b: how many matrices like this one stand side by side; 0 means one */
-static double glorot_fan(const tl_init *self, const tl_shape *shape)
+static double fan_of(const tl_init *self, const tl_shape *shape)
 {
     const fans f = fans_of(shape);
-    return f.in + f.out * (self->b > 0 ? self->b : 1);
+    const double out = f.out * (self->b > 0 ? self->b : 1);
+    switch (((const scaling *)self->data)->fan) {
+    case TL_FAN_IN: return f.in;
+    case TL_FAN_OUT: return out;
+    default: return (f.in + out) / 2;
+    }
 }
 
-static void fill_glorot_uniform(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
+static void fill_truncated_normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {
-    const double limit = sqrt(6 / glorot_fan(self, shape));
-    const tl_init uniform = tl_uniform(-limit, limit);
-    fill_uniform(&uniform, shape, out, random);
-}
-
-tl_init tl_glorot_uniform(void) { return (tl_init){ .fill = fill_glorot_uniform }; }
-
-static void fill_glorot_normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
-{
-    const double of_truncated = 0.87962566103423978; /* deviation of a standard normal that is cut off at -2 and 2 */
-    const double stddev = sqrt(2 / glorot_fan(self, shape)) / of_truncated;
     for (int64_t i = 0, n = tl_shape_size(shape); i < n; i++) {
         double z;
         do z = tl_random_next_normal(random);
         while (fabs(z) > 2);
-        out[i] = stddev * z;
+        out[i] = self->a + self->b * z;
     }
 }
 
-tl_init tl_glorot_normal(void) { return (tl_init){ .fill = fill_glorot_normal }; }
-
-static void fill_he_uniform(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
+tl_init tl_truncated_normal(double mean, double stddev)
 {
-    (void)self;
-    const double limit = sqrt(6 / fans_of(shape).in);
-    const tl_init uniform = tl_uniform(-limit, limit);
-    fill_uniform(&uniform, shape, out, random);
+    return (tl_init){ .fill = fill_truncated_normal, .a = mean, .b = stddev };
 }
 
-tl_init tl_he_uniform(void) { return (tl_init){ .fill = fill_he_uniform }; }
+static void fill_variance_scaling(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
+{
+    const double of_truncated = 0.87962566103423978; /* deviation of a standard normal that is cut off at -2 and 2 */
+    const double n = fan_of(self, shape), stddev = sqrt(self->a / n), limit = sqrt(3 * self->a / n);
+    const tl_init as[] = { [TL_TRUNCATED_NORMAL] = tl_truncated_normal(0, stddev / of_truncated),
+                           [TL_UNTRUNCATED_NORMAL] = tl_normal(0, stddev),
+                           [TL_UNIFORM] = tl_uniform(-limit, limit) };
+    const tl_init *init = &as[((const scaling *)self->data)->distribution];
+    init->fill(init, shape, out, random);
+}
+
+enum { FANS = TL_FAN_AVERAGE + 1, DISTRIBUTIONS = TL_UNIFORM + 1 };
+
+#define SCALINGS(fan)                                                                                                  \
+    {                                                                                                                  \
+        { fan, TL_TRUNCATED_NORMAL }, { fan, TL_UNTRUNCATED_NORMAL }, { fan, TL_UNIFORM }                              \
+    }
+static const scaling scalings[FANS][DISTRIBUTIONS] = { SCALINGS(TL_FAN_IN), SCALINGS(TL_FAN_OUT),
+                                                       SCALINGS(TL_FAN_AVERAGE) };
+
+tl_init tl_variance_scaling(double scale, tl_fan fan, tl_distribution distribution)
+{
+    const bool known = (int)fan >= 0 && (int)fan < FANS && (int)distribution >= 0 && (int)distribution < DISTRIBUTIONS;
+    if (!known) return tl_constant(NAN);
+    return (tl_init){ .fill = fill_variance_scaling, .a = scale, .data = &scalings[fan][distribution] };
+}
+
+tl_init tl_glorot_uniform(void) { return tl_variance_scaling(1, TL_FAN_AVERAGE, TL_UNIFORM); }
+tl_init tl_glorot_normal(void) { return tl_variance_scaling(1, TL_FAN_AVERAGE, TL_TRUNCATED_NORMAL); }
+tl_init tl_he_uniform(void) { return tl_variance_scaling(2, TL_FAN_IN, TL_UNIFORM); }
+tl_init tl_he_normal(void) { return tl_variance_scaling(2, TL_FAN_IN, TL_TRUNCATED_NORMAL); }
+tl_init tl_lecun_uniform(void) { return tl_variance_scaling(1, TL_FAN_IN, TL_UNIFORM); }
+tl_init tl_lecun_normal(void) { return tl_variance_scaling(1, TL_FAN_IN, TL_TRUNCATED_NORMAL); }
 
 /* ---- matrices --------------------------------------------------------------------------------------------------- */
 
@@ -182,7 +221,7 @@ tl_init tl_identity(double gain) { return (tl_init){ .fill = fill_identity, .a =
 
 tl_init tl__side_by_side(tl_init init, int n)
 {
-    if (init.fill == fill_glorot_uniform || init.fill == fill_glorot_normal) init.b = n;
+    if (init.fill == fill_variance_scaling) init.b = n;
     if (init.fill == fill_orthogonal) init.a /= sqrt(n); /* n orthogonal U / sqrt(n): the sum of U U^T is I */
     return init;
 }

@@ -44,13 +44,22 @@ TL_API tl_init tl_constant(double value);
 TL_API tl_init tl_uniform(double lo, double hi); /* lo <= w < hi */
 TL_API tl_init tl_normal(double mean, double stddev);
 
-/* Uniform in +-sqrt(6 / (in + out)); normal of deviation sqrt(2 / (in + out)), truncated at two deviations and widened
- * so that the deviation is kept, as in Keras. Glorot & Bengio 2010. */
-TL_API tl_init tl_glorot_uniform(void);
-TL_API tl_init tl_glorot_normal(void);
+TL_API tl_init tl_truncated_normal(double mean, double stddev); /* drawn again where beyond two deviations */
+/* These numbers, row by row: as many as the parameter has, alive until tl_compile(). NULL is as a value that is not a number. */
+TL_API tl_init tl_values(const double *values);
 
-/* Uniform in +-sqrt(6 / in), for relu. He et al. 2015. */
-TL_API tl_init tl_he_uniform(void);
+/* Of mean 0 and variance scale / n, where n is the fan that is named; the truncated normal is widened so that its variance is
+ * this too, as in Keras. A negative scale is TL_E_NONFINITE when the tape is compiled. */
+typedef enum tl_fan { TL_FAN_IN, TL_FAN_OUT, TL_FAN_AVERAGE } tl_fan;
+typedef enum tl_distribution { TL_TRUNCATED_NORMAL, TL_UNTRUNCATED_NORMAL, TL_UNIFORM } tl_distribution;
+TL_API tl_init tl_variance_scaling(double scale, tl_fan fan, tl_distribution distribution);
+
+TL_API tl_init tl_glorot_uniform(void); /* scale 1, average: in +-sqrt(6 / (in + out)). Glorot & Bengio 2010 */
+TL_API tl_init tl_glorot_normal(void);  /* truncated */
+TL_API tl_init tl_he_uniform(void);     /* scale 2, in: in +-sqrt(6 / in), for relu. He et al. 2015 */
+TL_API tl_init tl_he_normal(void);
+TL_API tl_init tl_lecun_uniform(void); /* scale 1, in: in +-sqrt(3 / in), for selu. LeCun et al. 1998 */
+TL_API tl_init tl_lecun_normal(void);
 
 /* gain Q, Q a random matrix (uniform over all of them) with orthonormal rows where it is wide, columns where it is
  * tall, both where it is square. The last dimension counts the columns, the others together the rows; a vector is one
@@ -63,13 +72,20 @@ TL_API tl_init tl_identity(double gain);
 /* ---- layers of a step or of a whole sequence ---------------------------------------------------------------- */
 
 /* Rows of a table W [vocab, units] by id: i32 [any...] -> [any..., units]. An id outside 0..vocab-1 is TL_E_INDEX at
- * run time. .vocab and .units are required. */
+ * run time. .vocab and .units are required. Ready-made rows: .init = tl_values(matrix). */
 typedef struct tl_embedding_opts {
     size_t size;
-    int64_t vocab;    /* number of ids, required */
-    int64_t units;    /* size of a row, required */
-    const char *name; /* default "embedding" */
-    tl_init init;     /* default: uniform in [-0.05, 0.05), as in Keras */
+    int64_t vocab;              /* number of ids, required */
+    int64_t units;              /* size of a row, required */
+    const char *name;           /* default "embedding" */
+    tl_init init;               /* default: uniform in [-0.05, 0.05), as in Keras */
+    int64_t padding_id;         /* this id's row starts as zeros and gets no gradient here (PyTorch's padding_idx);
+                                   default: none; TL_ZERO: id 0 */
+    bool mask_zero;             /* ids [T, B]: the result carries them as its mask, id 0 being padding (Keras) */
+    bool frozen;                /* W is made frozen */
+    const int32_t *frozen_rows; /* ids of rows that get no gradient here: n_frozen_rows of them */
+    int64_t n_frozen_rows;
+    tl_tensor *table; /* receives W, for use elsewhere: tl_dense(s, h, .tied = W), another tl_gather(W, ids) */
 } tl_embedding_opts;
 TL_API tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_embedding_opts *o);
 
@@ -77,12 +93,13 @@ TL_API tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const
  * that x carries. */
 typedef struct tl_dense_opts {
     size_t size;
-    int64_t units;            /* required */
+    int64_t units;            /* required (but with .tied) */
     const char *name;         /* default "dense" */
     bool no_bias;             /* there is no b */
     tl_activation activation; /* default: none */
     tl_init kernel_init;      /* of W [D, units]; default tl_glorot_uniform() */
     tl_init bias_init;        /* of b [units]; default zeros */
+    tl_tensor tied;           /* [units, D], used as W transposed: there is no W. Press & Wolf 2017 */
 } tl_dense_opts;
 TL_API tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opts *o);
 
@@ -435,7 +452,7 @@ TL_API tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, 
 
 /* Queries look values up by their keys: each result is sum_s w_s value_s, w = softmax over s of score(query, key_s).
  * Queries are [T, B, D] (result [T, B, V]), or one, [B, D] (result [B, V]): a decoder's step; values are [S, B, V], keys
- * [S, B, E]. A query for which every key is masked gets zeros. How well query q fits key k: */
+ * [S, B, E]. A query for which every key is masked gets zeros. The result carries the mask of the queries. How well query q fits key k: */
 typedef enum tl_score {
     TL_SCORE_DOT,        /* q k; D = E. Luong et al. 2015; Keras' Attention */
     TL_SCORE_SCALED_DOT, /* q k / sqrt(E). Vaswani et al. 2017 */
@@ -450,9 +467,9 @@ typedef struct tl_attention_opts {
     tl_score score;        /* default TL_SCORE_DOT */
     tl_tensor key;         /* [S, B, E]; default: value */
     int64_t units;         /* additive: of the projections; default E */
-    tl_tensor key_mask;    /* [S, B], any dtype: keys to leave out are 0 */
+    tl_tensor key_mask;    /* [S, B], any dtype: keys to leave out are 0; default: the mask that value carries */
     tl_tensor key_lengths; /* i32 [B], in its place: the first so many keys of a row count */
-    tl_tensor query_mask;  /* [T, B] (or [B]): where 0, the result is 0 */
+    tl_tensor query_mask;  /* [T, B] (or [B]): where 0, the result is 0; default: the mask that query carries */
     bool causal;           /* query t sees keys 0..t only */
     bool learned_scale;    /* dot, scaled dot, general: the score is multiplied by a number, scale, which starts as 1;
                               concat: there is a */
@@ -541,6 +558,23 @@ TL_PLACED(tl_tensor, tl_cross_entropy, tl_tensor logits, tl_tensor ids);
  * absent target gives an absent loss; a mask that y carries is heeded as above. */
 TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 #define tl_mse(...) tl_mse_at(TL_HERE, __VA_ARGS__)
+
+/* ---- penalties ---------------------------------------------------------------------------------------------- */
+
+/* factor sum |x| and factor sum x^2 (no half), as Keras' L1 and L2: scalars to be added to the loss. Of parameters, or of
+ * activations: Keras divides those by the batch size, which is a number here: tl_l2(y, 0.01 / tl_dim(y, 1)). */
+TL_PLACED(tl_tensor, tl_l1, tl_tensor x, double factor);
+#define tl_l1(...) tl_l1_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_l2, tl_tensor x, double factor);
+#define tl_l2(...) tl_l2_at(TL_HERE, __VA_ARGS__)
+
+/* The sum of l1 sum |w| + l2 sum w^2 over the parameters asked for so far whose path below s matches a shell pattern (see
+ * tl_params; NULL: all), frozen ones too: tl_add(loss, tl_penalty(s, "*W", .l2 = 1e-4)). TL_E_NAME if none does. */
+typedef struct tl_penalty_opts {
+    size_t size;
+    double l1, l2; /* default 0 */
+} tl_penalty_opts;
+TL_API tl_tensor tl_penalty_opt(tl_place at, tl_scope *s, const char *pattern, const tl_penalty_opts *o);
 
 /* ---- calls with options in place ---------------------------------------------------------------------------- */
 
@@ -642,6 +676,9 @@ TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 #define tl_attention_cell(s, cell, ...) TL_ATTENTION_CELL_(s, cell, __VA_ARGS__, .size = sizeof(tl_attention_cell_opts))
 #define TL_ATTENTION_CELL_(s, cell, memory, ...)                                                                       \
     tl_attention_cell_opt(TL_HERE, (s), (cell), (memory), &(tl_attention_cell_opts){ __VA_ARGS__ })
+
+#define tl_penalty(s, ...) TL_PENALTY_(s, __VA_ARGS__, .size = sizeof(tl_penalty_opts))
+#define TL_PENALTY_(s, pattern, ...) tl_penalty_opt(TL_HERE, (s), (pattern), &(tl_penalty_opts){ __VA_ARGS__ })
 #endif
 
 #ifdef __cplusplus
