@@ -18,6 +18,13 @@ typedef struct attention {
     tl_init kernel_init;
 } attention;
 
+/* All that a call asks for. */
+typedef struct request {
+    attention layer;
+    tl_tensor key, key_mask, key_lengths;
+    tl_attend_opts ask;
+} request;
+
 /* ---- scores: q [.., T, E], k [.., S, E], what the masks add -> [.., T, S] -------------------------------------------- */
 
 typedef tl_tensor (*score_fn)(tl_scope *s, tl_tensor q, tl_tensor k, tl_tensor bias, const attention *o);
@@ -112,14 +119,15 @@ static bool has_dims(tl_tensor x, int64_t first, int64_t second)
     return tl_rank(x) == 2 && tl_dim(x, 0) == first && tl_dim(x, 1) == second;
 }
 
-/* What a mask [S, B] or lengths [B] of the keys add to the scores: [B, 1, S], with heads [B, 1, 1, S]. */
-static tl_tensor key_bias(tl_place at, tl_scope *s, tl_tensor value, tl_tensor mask, tl_tensor lengths,
-                          const attention *o)
+/* What the mask [S, B] of the keys adds to the scores: [B, 1, S], with heads [B, 1, 1, S]. */
+static tl_tensor key_bias(tl_place at, tl_scope *s, tl_tensor value, const request *r)
 {
+    const attention *o = &r->layer;
     const int64_t S = tl_dim(value, 0), B = tl_dim(value, 1);
-    if (!tl_absent(mask) && !tl_absent(lengths))
+    tl_tensor mask = r->key_mask;
+    if (!tl_absent(mask) && !tl_absent(r->key_lengths))
         return tl_error_at(at, s, TL_E_ARGUMENT, "%s: .key_mask and .key_lengths are both given", o->call);
-    if (!tl_absent(lengths)) mask = tl_length_mask_at(at, lengths, S);
+    if (!tl_absent(r->key_lengths)) mask = tl_length_mask_at(at, r->key_lengths, S);
     else if (tl_absent(mask)) mask = tl__mask_of(value);
     if (tl_absent(mask)) return TL_NONE;
     if (!tl__operand(at, s, o->call, "the mask of keys", mask, 1)) return tl__failed(at, s);
@@ -142,8 +150,7 @@ static bool options_fit(tl_place at, tl_scope *s, const attention *o)
                     o->learned_scale ? ".learned_scale"
                     : o->no_scale    ? ".no_scale"
                                      : ".units");
-    if (!(o->dropout == TL_ZERO || (o->dropout >= 0 && o->dropout < 1)))
-        tl_error_at(at, s, TL_E_ARGUMENT, "%s: .dropout = %g must be at least 0 and less than 1", o->call, o->dropout);
+    tl__rate(at, s, o->call, ".dropout", o->dropout);
     if (o->units < 0) tl__size(at, s, o->call, ".units", o->units);
     return tl__well(s);
 }
@@ -183,24 +190,25 @@ static tl_tensor project(tl_scope *s, const char *name, tl_tensor x, int64_t uni
 static tl_memory no_memory(tl_place at, tl_scope *s)
 {
     const tl_tensor error = tl__failed(at, s);
-    return (tl_memory){ error, error, error, NULL };
+    return (tl_memory){ .keys = error, .values = error, .bias = error };
 }
 
-/* D: the result's size where it is not given */
-static tl_memory remember(tl_place at, tl_scope *s, tl_tensor value, tl_tensor key, tl_tensor mask, tl_tensor lengths,
-                          attention o, int64_t D)
+/* In scope s, which is the layer's own. D: the units of the result with heads, where they are not given */
+static tl_memory remember(tl_place at, tl_scope *s, tl_tensor value, const request *r, int64_t D)
 {
+    attention o = r->layer;
     if (!options_fit(at, s, &o) || !sequence(at, s, o.call, "value", value)) return no_memory(at, s);
-    const bool apart = !tl_absent(key);
-    if (!apart) key = value;
+    const bool apart = !tl_absent(r->key);
+    const tl_tensor key = apart ? r->key : value;
     if (apart && sequence(at, s, o.call, ".key", key) &&
         (tl_dim(key, 0) != tl_dim(value, 0) || tl_dim(key, 1) != tl_dim(value, 1)))
         tl_error_at(at, s, TL_E_SHAPE, "%s: .key %s and value %s differ before their last axis", o.call,
                     tl__print_shape(key).s, tl__print_shape(value).s);
-    if (!tl__well(s) || !sizes_fit(at, s, &o, tl_dim(key, -1), D ? D : tl_dim(value, -1))) return no_memory(at, s);
+    if (!tl__well(s) || !sizes_fit(at, s, &o, tl_dim(key, -1), D)) return no_memory(at, s);
     const char *path = tl_scope_path(s), *slash = strrchr(path, '/');
     o.name = slash ? slash + 1 : path; /* which lives as long as the tape */
-    tl_memory m = { .bias = key_bias(at, s, value, mask, lengths, &o), .options = tl_scope_copy(s, &o, sizeof o) };
+    tl_memory m = { .units = o.heads ? o.units : tl_dim(value, -1), .options = tl_scope_copy(s, &o, sizeof o) };
+    m.bias = key_bias(at, s, value, r);
     if (o.heads) {
         m.keys = by_row(project(s, "key", key, o.heads * o.key_units, true, &o), o.heads);
         m.values = by_row(project(s, "value", value, o.heads * o.value_units, true, &o), o.heads);
@@ -283,153 +291,103 @@ static tl_tensor attend_well(tl_place at, tl_scope *s, const tl_memory *m, tl_te
 
 /* ---- one function for each way of calling it ------------------------------------------------------------------------ */
 
-static attention of_attention(const tl_attention_opts *o)
+static request of_attention(const tl_attention_opts *o)
 {
-    return (attention){ .call = "attention",
-                        .score = o->score,
-                        .units = o->units,
-                        .no_bias = o->no_bias,
-                        .learned_scale = o->learned_scale,
-                        .no_scale = o->no_scale,
-                        .dropout = o->dropout,
-                        .kernel_init = o->kernel_init };
+    return (request){ .layer = { .call = "attention",
+                                 .name = o->name ? o->name : "attention",
+                                 .score = o->score,
+                                 .units = o->units,
+                                 .no_bias = o->no_bias,
+                                 .learned_scale = o->learned_scale,
+                                 .no_scale = o->no_scale,
+                                 .dropout = o->dropout,
+                                 .kernel_init = o->kernel_init },
+                      .key = o->key,
+                      .key_mask = o->key_mask,
+                      .key_lengths = o->key_lengths,
+                      .ask = { .query_mask = o->query_mask, .causal = o->causal, .weights = o->weights } };
 }
 
-static attention of_heads(const tl_multi_head_opts *o)
+static request of_heads(const tl_multi_head_opts *o)
 {
-    return (attention){ .call = "multi_head_attention",
-                        .score = TL_SCORE_SCALED_DOT,
-                        .heads = o->heads ? o->heads : 1,
-                        .units = o->units,
-                        .key_units = o->key_units,
-                        .value_units = o->value_units,
-                        .no_bias = o->no_bias,
-                        .dropout = o->dropout,
-                        .kernel_init = o->kernel_init };
+    return (request){ .layer = { .call = "multi_head_attention",
+                                 .name = o->name ? o->name : "multi_head_attention",
+                                 .score = TL_SCORE_SCALED_DOT,
+                                 .heads = o->heads ? o->heads : 1,
+                                 .units = o->units,
+                                 .key_units = o->key_units,
+                                 .value_units = o->value_units,
+                                 .no_bias = o->no_bias,
+                                 .dropout = o->dropout,
+                                 .kernel_init = o->kernel_init },
+                      .key = o->key,
+                      .key_mask = o->key_mask,
+                      .key_lengths = o->key_lengths,
+                      .ask = { .query_mask = o->query_mask, .causal = o->causal, .weights = o->weights } };
+}
+
+static tl_memory memory(tl_place at, tl_scope *s, tl_tensor value, const request *r)
+{
+    const tl_place_mark mark = tl_enter(at, s);
+    if (r->ask.causal || r->ask.weights || !tl_absent(r->ask.query_mask))
+        tl_error_at(at, s, TL_E_ARGUMENT, "%s: .causal, .query_mask and .weights are options of tl_attend()",
+                    r->layer.call);
+    const tl_memory m = remember(at, tl__inside(at, s, r->layer.name), value, r, tl_dim(value, -1));
+    tl_leave(s, mark);
+    return m;
+}
+
+/* A memory for this call alone. */
+static tl_tensor attend_once(tl_place at, tl_scope *s, tl_tensor query, tl_tensor value, const request *r)
+{
+    const tl_place_mark mark = tl_enter(at, s);
+    tl_scope *inner = tl__inside(at, s, r->layer.name);
+    const tl_memory m = remember(at, inner, value, r, tl_dim(query, -1));
+    const tl_tensor y = attend_well(at, inner, &m, query, &r->ask);
+    tl_leave(s, mark);
+    return y;
 }
 
 tl_memory tl_attention_memory_opt(tl_place at, tl_scope *s, tl_tensor value, const tl_attention_opts *given)
 {
     tl_attention_opts o;
-    const tl_place_mark mark = tl_enter(at, s);
-    tl_memory m;
-    if (!tl__options(at, s, "attention_memory", &o, sizeof o, given)) {
-        m = no_memory(at, s);
-    } else {
-        if (o.causal || o.weights || !tl_absent(o.query_mask))
-            tl_error_at(at, s, TL_E_ARGUMENT,
-                        "attention_memory: .causal, .query_mask and .weights are options of tl_attend()");
-        m = remember(at, tl__inside(at, s, o.name ? o.name : "attention"), value, o.key, o.key_mask, o.key_lengths,
-                     of_attention(&o), 0);
-    }
-    tl_leave(s, mark);
-    return m;
+    if (!tl__options(at, s, "attention_memory", &o, sizeof o, given)) return no_memory(at, s);
+    const request r = of_attention(&o);
+    return memory(at, s, value, &r);
 }
 
 tl_memory tl_multi_head_memory_opt(tl_place at, tl_scope *s, tl_tensor value, const tl_multi_head_opts *given)
 {
     tl_multi_head_opts o;
-    const tl_place_mark mark = tl_enter(at, s);
-    tl_memory m;
-    if (!tl__options(at, s, "multi_head_memory", &o, sizeof o, given)) {
-        m = no_memory(at, s);
-    } else {
-        if (o.causal || o.weights || !tl_absent(o.query_mask))
-            tl_error_at(at, s, TL_E_ARGUMENT,
-                        "multi_head_memory: .causal, .query_mask and .weights are options of tl_attend()");
-        m = remember(at, tl__inside(at, s, o.name ? o.name : "multi_head_attention"), value, o.key, o.key_mask,
-                     o.key_lengths, of_heads(&o), 0);
-    }
-    tl_leave(s, mark);
-    return m;
-}
-
-tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory m, tl_tensor query, const tl_attend_opts *given)
-{
-    tl_attend_opts o;
-    const tl_place_mark mark = tl_enter(at, s);
-    const bool taken = tl__options(at, s, "attend", &o, sizeof o, given);
-    tl_scope *inner = taken && m.options ? tl__inside(at, s, ((const attention *)m.options)->name) : s;
-    const tl_tensor y = attend_well(at, inner, &m, query, &o);
-    tl_leave(s, mark);
-    return y;
+    if (!tl__options(at, s, "multi_head_memory", &o, sizeof o, given)) return no_memory(at, s);
+    const request r = of_heads(&o);
+    return memory(at, s, value, &r);
 }
 
 tl_tensor tl_attention_opt(tl_place at, tl_scope *s, tl_tensor query, tl_tensor value, const tl_attention_opts *given)
 {
     tl_attention_opts o;
-    const tl_place_mark mark = tl_enter(at, s);
-    const bool taken = tl__options(at, s, "attention", &o, sizeof o, given);
-    tl_scope *inner = taken ? tl__inside(at, s, o.name ? o.name : "attention") : s;
-    const tl_memory m = remember(at, inner, value, o.key, o.key_mask, o.key_lengths, of_attention(&o), 0);
-    const tl_tensor y = attend_well(
-        at, inner, &m, query,
-        &(tl_attend_opts){ .query_mask = o.query_mask, .weights = o.weights, .causal = o.causal });
-    tl_leave(s, mark);
-    return y;
+    tl__options(at, s, "attention", &o, sizeof o, given); /* if not, error handles are still written */
+    const request r = of_attention(&o);
+    return attend_once(at, s, query, value, &r);
 }
 
 tl_tensor tl_multi_head_attention_opt(tl_place at, tl_scope *s, tl_tensor query, tl_tensor value,
                                       const tl_multi_head_opts *given)
 {
     tl_multi_head_opts o;
+    tl__options(at, s, "multi_head_attention", &o, sizeof o, given);
+    const request r = of_heads(&o);
+    return attend_once(at, s, query, tl_absent(value) ? query : value, &r);
+}
+
+tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory m, tl_tensor query, const tl_attend_opts *given)
+{
+    tl_attend_opts o;
     const tl_place_mark mark = tl_enter(at, s);
-    const bool taken = tl__options(at, s, "multi_head_attention", &o, sizeof o, given);
-    tl_scope *inner = taken ? tl__inside(at, s, o.name ? o.name : "multi_head_attention") : s;
-    const tl_memory m = remember(at, inner, tl_absent(value) ? query : value, o.key, o.key_mask, o.key_lengths,
-                                 of_heads(&o), tl_dim(query, -1));
-    const tl_tensor y = attend_well(
-        at, inner, &m, query,
-        &(tl_attend_opts){ .query_mask = o.query_mask, .weights = o.weights, .causal = o.causal });
+    tl__options(at, s, "attend", &o, sizeof o, given);
+    tl_scope *inner = m.options && tl__well(s) ? tl__inside(at, s, ((const attention *)m.options)->name) : s;
+    const tl_tensor y = attend_well(at, inner, &m, query, &o);
     tl_leave(s, mark);
     return y;
-}
-
-/* ---- a cell around a cell ------------------------------------------------------------------------------------------- */
-
-typedef struct attending {
-    tl_cell inner;
-    tl_memory memory;
-    tl_attention_cell_opts o;
-    int states; /* the inner cell's; the vector that is fed back comes after them */
-} attending;
-
-static tl_tensor cell_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
-{
-    const attending *a = ctx;
-    tl_tensor *fed = &state[a->states], weights;
-    const tl_tensor h = tl_call(s, a->inner, tl_concat(2, (tl_tensor[]){ x, *fed }, -1), state);
-    const tl_tensor c = tl_attend(s, a->memory, h, .weights = &weights);
-    if (a->o.emit_weights) tl_emit(s, "weights", weights);
-    if (a->o.concat) return *fed = c, tl_concat(2, (tl_tensor[]){ h, c }, -1);
-    return *fed = tl_dense(s, tl_concat(2, (tl_tensor[]){ c, h }, -1), .name = "combine", .units = tl_dim(*fed, -1),
-                           .no_bias = true, .activation = a->o.activation ? a->o.activation : tl_tanh,
-                           .kernel_init = a->o.kernel_init);
-}
-
-static void cell_start(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state, const void *ctx)
-{
-    const attending *a = ctx;
-    const attention *o = a->memory.options;
-    const int64_t context = o->heads ? o->units : tl_dim(a->memory.values, -1);
-    const int64_t n = a->o.concat ? context : a->o.units ? a->o.units : units;
-    if (!tl__size(TL_NOWHERE, s, "attention_cell", ".units", n)) return;
-    const tl_tensor fed = tl_full(s, TL_DIMS(tl_dim(x, 0), n), 0);
-    tl_start(s, a->inner, tl_concat(2, (tl_tensor[]){ x, fed }, -1), units, state);
-    state[a->states] = fed;
-}
-
-tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_memory memory,
-                              const tl_attention_cell_opts *given)
-{
-    attending a = { .inner = cell, .memory = memory, .states = cell.states > 0 ? cell.states : 1 };
-    tl_cell outer = { .step = cell_step, .states = a.states + 1, .start = cell_start };
-    if (!tl__options(at, s, "attention_cell", &a.o, sizeof a.o, given)) return outer;
-    if (!memory.options)
-        tl_error_at(at, s, TL_E_ARGUMENT, "attention_cell: the memory was not made by tl_attention_memory()");
-    if (a.o.concat && a.o.units)
-        tl_error_at(at, s, TL_E_ARGUMENT,
-                    "attention_cell: with .concat the context is fed back, which has its own size");
-    outer.ctx = tl_scope_copy(s, &a, sizeof a);
-    return outer;
 }

@@ -517,6 +517,7 @@ TL_API tl_tensor tl_multi_head_attention_opt(tl_place at, tl_scope *s, tl_tensor
 typedef struct tl_memory {
     tl_tensor keys, values; /* projected; [B, S, E], [B, S, V], with heads [B, heads, S, ...] */
     tl_tensor bias;         /* added to the scores: 0, and -inf for keys left out; absent: all count */
+    int64_t units;          /* of what is found */
     const void *options;
 } tl_memory;
 TL_API tl_memory tl_attention_memory_opt(tl_place at, tl_scope *s, tl_tensor value, const tl_attention_opts *o);
@@ -536,7 +537,7 @@ TL_API tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory memory, tl_te
  * One more state, a (zeros at first), after the inner cell's. */
 typedef struct tl_attention_cell_opts {
     size_t size;
-    int64_t units;            /* of a; default: the layer's */
+    int64_t units;            /* of a; default: the layer's units */
     bool concat;              /* there is no a: the output is [h, c], and c is fed back */
     bool emit_weights;        /* each step emits its weights [B, S]: tl_collect(tl_in(s, "rnn"), "weights") */
     tl_activation activation; /* default tl_tanh */
