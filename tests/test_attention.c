@@ -673,7 +673,8 @@ static tl_tensor around_fn(tl_scope *s, const tl_tensor *in, void *user)
     const tl_cell cell = tl_attention_cell(s, inner, m, .units = a->concat ? 0 : A, .concat = a->concat);
     const tl_tensor y = tl_rnn(s, in[QUERY], cell, .units = H, .return_sequences = true, .final = final);
     if (a->loss) return tl_sum(tl_square(y), TL_ALL);
-    const tl_tensor fed = final[cell.states - 1];
+    const tl_tensor fed = tl_failed(tl_scope_tape(s)) ? y : final[cell.states - 1];
+    if (tl_failed(tl_scope_tape(s))) return fed;
     cr_assert(cell.states == (inner.states ? inner.states : 1) + 1);
     return tl_concat(2, (tl_tensor[]){ tl_reshape(y, TL_DIMS(-1)), tl_reshape(fed, TL_DIMS(-1)) }, 0);
 }
@@ -821,4 +822,32 @@ Test(errors, leave_error_handles)
     cr_has(tl_tape_message(r.tape), "value has rank 2");
     tl_tape_free(r.tape);
     tl_model_free(r.model);
+}
+
+Test(errors, without_a_scope_or_memory)
+{
+    tl_attention_opts o = { .size = sizeof o };
+    const tl_tensor y = tl_attention_opt(TL_HERE, NULL, TL_NONE, TL_NONE, &o);
+    const tl_memory m = tl_attention_memory_opt(TL_HERE, NULL, TL_NONE, &o);
+    cr_assert(!tl_absent(y) && !tl_absent(m.keys) && !tl_attention_cell(NULL, tl_mgu_cell(), m).step);
+    const around a = { .cell = 1, .score = TL_SCORE_ADDITIVE };
+    const inputs *x = random_inputs(12);
+    uint64_t n = 1;
+    for (bool done = false; !done; n++) {
+        tl_model *model = tl_model_new(.dtype = TL_F64);
+        tl_tape *tape = tl_tape_new(model);
+        tl_tensor in[INPUTS];
+        for (int k = 0; k < INPUTS; k++) in[k] = tl_input(tl_root(tape), "in", x->in[k]);
+        tl_fail_allocation(n);
+        around copy = a;
+        const tl_tensor out = around_fn(tl_root(tape), in, &copy);
+        tl_fail_allocation(0);
+        done = !tl_failed(tape);
+        cr_assert(done || tl_tape_status(tape) == TL_E_MEMORY, "%s", tl_tape_message(tape));
+        cr_assert(done || tl_rank(out) == 0);
+        tl_tape_free(tape);
+        tl_model_free(model);
+        cr_assert(tl_live_bytes() == 0);
+    }
+    cr_assert(n > 3, "%d allocations", (int)n);
 }
