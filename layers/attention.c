@@ -1,7 +1,7 @@
 /* layers/attention.c - softmax(score(query, keys)) values, for whole sequences, for steps of a decoder, and in heads.
  *
- * Inside, a batch row's keys lie together: queries [B, T, D], keys [B, S, E], values [B, S, V], weights [B, T, S]; heads
- * are one more axis after B. Masks are added to the scores: 0 where a key counts, -inf where not. */
+ * Inside, a batch row's keys lie together: queries [B, T, D], keys [B, S, E], values [B, S, V], weights [B, T, S];
+ * heads are one more axis after B. Masks are added to the scores: 0 where a key counts, -inf where not. */
 #include "layers/common.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ typedef struct request {
     tl_attend_opts ask;
 } request;
 
-/* ---- scores: q [.., T, E], k [.., S, E], what the masks add -> [.., T, S] -------------------------------------------- */
+/* ---- scores: q [.., T, E], k [.., S, E], what the masks add -> [.., T, S] ---------------------------------------- */
 
 typedef tl_tensor (*score_fn)(tl_scope *s, tl_tensor q, tl_tensor k, tl_tensor bias, const attention *o);
 
@@ -83,7 +83,7 @@ static const struct {
 };
 enum { SCORES = sizeof scores / sizeof *scores };
 
-/* ---- layouts -------------------------------------------------------------------------------------------------------- */
+/* ---- layouts ----------------------------------------------------------------------------------------------------- */
 
 /* [T, B, D] -> [B, T, D], or [B, heads, T, D / heads]. One step lies that way already. */
 static tl_tensor by_row(tl_tensor x, int64_t heads)
@@ -106,7 +106,7 @@ static tl_tensor by_time(tl_tensor x)
 /* x without its first axis if it stands for a single query. */
 static tl_tensor of_query(tl_tensor x, bool single) { return single ? tl_squeeze(x, 0) : x; }
 
-/* ---- masks ---------------------------------------------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------------------------------------------------- */
 
 /* 0 where mask is not zero, else -inf */
 static tl_tensor bias_of(tl_scope *s, tl_tensor mask)
@@ -138,7 +138,7 @@ static tl_tensor key_bias(tl_place at, tl_scope *s, tl_tensor value, const reque
     return o->heads ? tl_reshape(bias, TL_DIMS(B, 1, 1, S)) : tl_reshape(bias, TL_DIMS(B, 1, S));
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static bool options_fit(tl_place at, tl_scope *s, const attention *o)
 {
@@ -220,7 +220,7 @@ static tl_memory remember(tl_place at, tl_scope *s, tl_tensor value, const reque
     return tl__well(s) ? m : no_memory(at, s);
 }
 
-/* ---- attending ------------------------------------------------------------------------------------------------------ */
+/* ---- attending --------------------------------------------------------------------------------------------------- */
 
 static bool query_fits(tl_place at, tl_scope *s, const tl_memory *m, tl_tensor query, const tl_attend_opts *o)
 {
@@ -289,7 +289,7 @@ static tl_tensor attend_well(tl_place at, tl_scope *s, const tl_memory *m, tl_te
     return result;
 }
 
-/* ---- one function for each way of calling it ------------------------------------------------------------------------ */
+/* ---- one function for each way of calling it --------------------------------------------------------------------- */
 
 static request of_attention(const tl_attention_opts *o)
 {

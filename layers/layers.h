@@ -45,11 +45,11 @@ TL_API tl_init tl_uniform(double lo, double hi); /* lo <= w < hi */
 TL_API tl_init tl_normal(double mean, double stddev);
 
 TL_API tl_init tl_truncated_normal(double mean, double stddev); /* drawn again where beyond two deviations */
-/* These numbers, row by row: as many as the parameter has, alive until tl_compile(). NULL is as a value that is not a number. */
+/* These numbers, row by row: as many as the parameter has, alive until tl_compile(). NULL is as NaNs. */
 TL_API tl_init tl_values(const double *values);
 
-/* Of mean 0 and variance scale / n, where n is the fan that is named; the truncated normal is widened so that its variance is
- * this too, as in Keras. A negative scale is TL_E_NONFINITE when the tape is compiled. */
+/* Of mean 0 and variance scale / n, where n is the fan that is named; the truncated normal is widened so that its
+ * variance is this too, as in Keras. A negative scale is TL_E_NONFINITE when the tape is compiled. */
 typedef enum tl_fan { TL_FAN_IN, TL_FAN_OUT, TL_FAN_AVERAGE } tl_fan;
 typedef enum tl_distribution { TL_TRUNCATED_NORMAL, TL_UNTRUNCATED_NORMAL, TL_UNIFORM } tl_distribution;
 TL_API tl_init tl_variance_scaling(double scale, tl_fan fan, tl_distribution distribution);
@@ -451,8 +451,9 @@ TL_API tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, 
 /* ---- attention ---------------------------------------------------------------------------------------------- */
 
 /* Queries look values up by their keys: each result is sum_s w_s value_s, w = softmax over s of score(query, key_s).
- * Queries are [T, B, D] (result [T, B, V]), or one, [B, D] (result [B, V]): a decoder's step; values are [S, B, V], keys
- * [S, B, E]. A query for which every key is masked gets zeros. The result carries the mask of the queries. How well query q fits key k: */
+ * Queries are [T, B, D] (result [T, B, V]), or one, [B, D] (result [B, V]): a decoder's step; values are [S, B, V],
+ * keys [S, B, E]. A query for which every key is masked gets zeros. The result carries the mask of the queries. How
+ * well query q fits key k: */
 typedef enum tl_score {
     TL_SCORE_DOT,        /* q k; D = E. Luong et al. 2015; Keras' Attention */
     TL_SCORE_SCALED_DOT, /* q k / sqrt(E). Vaswani et al. 2017 */
@@ -483,9 +484,10 @@ typedef struct tl_attention_opts {
 TL_API tl_tensor tl_attention_opt(tl_place at, tl_scope *s, tl_tensor query, tl_tensor value,
                                   const tl_attention_opts *o);
 
-/* Several attentions side by side, Vaswani et al. 2017: query, key and value are projected (query/W, query/b, key/W, ...)
- * to heads times key_units (values: value_units) units, each head attends with scaled dot products for itself, and
- * the results, joined, are projected once more (output/W, output/b). value may be absent: the query attends to itself. */
+/* Several attentions side by side, Vaswani et al. 2017: query, key and value are projected (query/W, query/b, key/W,
+ * ...) to heads times key_units (values: value_units) units, each head attends with scaled dot products for itself, and
+ * the results, joined, are projected once more (output/W, output/b). value may be absent: the query attends to itself.
+ * Where all keys are masked, the heads find zeros and the result is output/b. */
 typedef struct tl_multi_head_opts {
     size_t size;
     int64_t heads;         /* default 1 */
@@ -511,9 +513,9 @@ TL_API tl_tensor tl_multi_head_attention_opt(tl_place at, tl_scope *s, tl_tensor
  *     tl_memory memory = tl_attention_memory(s, encoded, .score = TL_SCORE_ADDITIVE, .units = 64);
  *     for (int64_t t = 0; t < T; t++) context = tl_attend(tl_step(decoder, t), memory, h);
  *
- * is, with the decoder's parameters under its own path, what tl_attention() computes. The query's parameters belong to the
- * scope that attends, those of the memory to the scope that makes it; both under .name. In place of the query's units,
- * those of value are the defaults of tl_multi_head_memory(). By value; alive until the tape is reset. */
+ * is, with the decoder's parameters under its own path, what tl_attention() computes. The query's parameters belong to
+ * the scope that attends, those of the memory to the scope that makes it; both under .name. In place of the query's
+ * units, those of value are the defaults of tl_multi_head_memory(). By value; alive until the tape is reset. */
 typedef struct tl_memory {
     tl_tensor keys, values; /* projected; [B, S, E], [B, S, V], with heads [B, heads, S, ...] */
     tl_tensor bias;         /* added to the scores: 0, and -inf for keys left out; absent: all count */
@@ -531,8 +533,8 @@ typedef struct tl_attend_opts {
 } tl_attend_opts;
 TL_API tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory memory, tl_tensor query, const tl_attend_opts *o);
 
-/* A cell around any cell, Luong et al. 2015 with input feeding (section 3.3): the inner cell's input is x joined with the
- * previous attentional vector a; its output h is the query, c the context found;
+/* A cell around any cell, Luong et al. 2015 with input feeding (section 3.3): the inner cell's input is x joined with
+ * the previous attentional vector a; its output h is the query, c the context found;
  *     a = tanh([c, h] W)        which is the output, and fed back.  W [V + H, units] is combine/W
  * One more state, a (zeros at first), after the inner cell's. */
 typedef struct tl_attention_cell_opts {
@@ -562,15 +564,15 @@ TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 
 /* ---- penalties ---------------------------------------------------------------------------------------------- */
 
-/* factor sum |x| and factor sum x^2 (no half), as Keras' L1 and L2: scalars to be added to the loss. Of parameters, or of
- * activations: Keras divides those by the batch size, which is a number here: tl_l2(y, 0.01 / tl_dim(y, 1)). */
+/* factor sum |x| and factor sum x^2 (no half), as Keras' L1 and L2: scalars to be added to the loss. Of parameters,
+ * or of activations: Keras divides those by the batch size, which is a number here: tl_l2(y, 0.01 / tl_dim(y, 1)). */
 TL_PLACED(tl_tensor, tl_l1, tl_tensor x, double factor);
 #define tl_l1(...) tl_l1_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_l2, tl_tensor x, double factor);
 #define tl_l2(...) tl_l2_at(TL_HERE, __VA_ARGS__)
 
-/* The sum of l1 sum |w| + l2 sum w^2 over the parameters asked for so far whose path below s matches a shell pattern (see
- * tl_params; NULL: all), frozen ones too: tl_add(loss, tl_penalty(s, "*W", .l2 = 1e-4)). TL_E_NAME if none does. */
+/* The sum of l1 sum |w| + l2 sum w^2 over the parameters asked for so far whose path below s matches a shell pattern
+ * (see tl_params; NULL: all), frozen ones too: tl_add(loss, tl_penalty(s, "*W", .l2 = 1e-4)). TL_E_NAME if none does. */
 typedef struct tl_penalty_opts {
     size_t size;
     double l1, l2; /* default 0 */

@@ -81,10 +81,10 @@ TL_API tl_status tl_clip_global_norm(tl_session *session, double max, double *no
 
 /* ---- constraints: act on the parameters, after tl_optimizer_step() or tl_train_step() --------------------------- */
 
-/* In every parameter whose path matches a shell pattern (NULL: all), scales each vector along an axis whose norm is above
- * limit down to it: axis 0 of W [in, out] means each unit's incoming weights (Keras' MaxNorm; Srivastava et al. 2014), axis 1 of an
- * embedding's W each row. Frozen parameters, and those that have no such axis, stay. TL_E_ARGUMENT unless limit > 0 and
- * axis >= 0; TL_E_NAME if no path matches. */
+/* In every parameter whose path matches a shell pattern (NULL: all), scales each vector along an axis whose norm is
+ * above limit down to it: axis 0 of W [in, out] means each unit's incoming weights (Keras' MaxNorm; Srivastava et al.
+ * 2014), axis 1 of an embedding's W each row. Frozen parameters, and those that have no such axis, stay. TL_E_ARGUMENT
+ * unless limit > 0 and axis >= 0; TL_E_NAME if no path matches. */
 TL_API tl_status tl_model_max_norm(tl_model *model, const char *pattern, double limit, int axis);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
-/* tests/test_attention.c - attention against PyTorch and Keras, its masks, memories of decoders, the cell around a cell. */
+/* tests/test_attention.c - attention against PyTorch and Keras, its masks, memories, the cell around a cell. */
 #include "fixtures.h"
 #include "layers/layers.h"
 #include "support.h"
 
-/* ---- reference values ------------------------------------------------------------------------------------------- */
+/* ---- reference values -------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_FIXTURES
 
@@ -269,7 +269,7 @@ Test(attention, values_and_gradients_of_keras)
 Test(attention, values_and_gradients_of_pytorch) { cr_skip_test("no fixture.h"); }
 #endif
 
-/* ---- running a model function ----------------------------------------------------------------------------------- */
+/* ---- running a model function ------------------------------------------------------------------------------------ */
 
 enum { T = 5, S = 6, B = 3, D = 4, V = 5, SCORES = 6, MULTI_HEAD = SCORES, KINDS };
 
@@ -361,7 +361,7 @@ static tl_memory memory_of(tl_scope *s, const tl_tensor *in, const kind *k)
                                .learned_scale = k->score != TL_SCORE_ADDITIVE && k->score != TL_SCORE_TANH);
 }
 
-/* ---- formulas --------------------------------------------------------------------------------------------------- */
+/* ---- formulas ---------------------------------------------------------------------------------------------------- */
 
 /* Plain C for two scores that the fixtures do not have with keys of their own and lengths. */
 Test(attention, is_the_sum_that_it_says)
@@ -387,7 +387,7 @@ Test(attention, is_the_sum_that_it_says)
     }
 }
 
-/* ---- masks ------------------------------------------------------------------------------------------------------ */
+/* ---- masks ------------------------------------------------------------------------------------------------------- */
 
 Test(attention, padding_changes_no_bit_and_nothing_at_all_gives_zeros)
 {
@@ -473,7 +473,7 @@ Test(attention, causal_queries_do_not_see_what_comes_later)
     }
 }
 
-/* ---- weights, dropout ------------------------------------------------------------------------------------------- */
+/* ---- weights, dropout -------------------------------------------------------------------------------------------- */
 
 static tl_tensor weights_fn(tl_scope *s, const tl_tensor *in, void *user)
 {
@@ -511,7 +511,7 @@ Test(attention, weights_sum_to_one_and_dropout_acts_behind_them)
     }
 }
 
-/* ---- a memory, one query after the other ------------------------------------------------------------------------ */
+/* ---- a memory, one query after the other ------------------------------------------------------------------------- */
 
 static tl_tensor step_by_step(tl_scope *s, const tl_tensor *in, void *user)
 {
@@ -588,7 +588,7 @@ Test(attention, heads_attend_to_the_query_itself_by_default)
     tl_model_free(model);
 }
 
-/* ---- gradients -------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 static tl_tensor loss_fn(tl_scope *s, const tl_tensor *in, void *user)
 {
@@ -617,7 +617,7 @@ Test(gradients, of_every_kind_masked_and_causal)
     }
 }
 
-/* ---- a cell around a cell --------------------------------------------------------------------------------------- */
+/* ---- a cell around a cell ---------------------------------------------------------------------------------------- */
 
 enum { H = 4, A = 3 };
 
@@ -728,7 +728,7 @@ Test(attention_cell, emits_its_weights)
     tl_model_free(model);
 }
 
-/* ---- what makes no sense ---------------------------------------------------------------------------------------- */
+/* ---- what makes no sense ----------------------------------------------------------------------------------------- */
 
 typedef struct recording {
     tl_model *model;

@@ -32,7 +32,7 @@ static void end(setup t)
     tl_model_free(t.model);
 }
 
-/* The gradient of sum(y g), g = 1, 2, 3, ..., with respect to the table, after checking that y is rows 1, 2, 3 ... by id. */
+/* The gradient of sum(y g), g = 1, 2, 3, ..., with respect to the table, after checking that y is the rows by id. */
 static double *gradient(setup *t, tl_tensor y)
 {
     double g[N * D];
@@ -146,7 +146,7 @@ Test(embedding, mask_zero_hands_on_where_ids_are_zero)
     end(t);
 }
 
-/* ---- tied ------------------------------------------------------------------------------------------------------- */
+/* ---- tied -------------------------------------------------------------------------------------------------------- */
 
 static tl_tensor tied_fn(tl_scope *s, const tl_tensor *in, void *user)
 {
@@ -186,7 +186,7 @@ Test(embedding, gradients_of_a_tied_table)
     tl_model_free(model);
 }
 
-/* ---- what makes no sense ---------------------------------------------------------------------------------------- */
+/* ---- what makes no sense ----------------------------------------------------------------------------------------- */
 
 #define REFUSED(status, word, ...)                                                                                     \
     do {                                                                                                               \
@@ -221,7 +221,7 @@ Test(embedding, refuses_what_makes_no_sense)
     end(t);
 }
 
-/* ---- PyTorch and Keras ------------------------------------------------------------------------------------------ */
+/* ---- PyTorch and Keras ------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_FIXTURES
 

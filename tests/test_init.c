@@ -15,8 +15,8 @@ static double *filled(tl_init init, uint64_t key, int rank, const int64_t *dim)
     return out;
 }
 
-/* kurtosis: of a uniform 1.8, of a normal 3, of one cut off at two deviations 2.3626 (an integral); their standard errors are at
- * most 0.016. cut: the bound in deviations, 0: there is none. */
+/* kurtosis: of a uniform 1.8, of a normal 3, of one cut off at two deviations 2.3626 (an integral); their standard
+ * errors are at most 0.016. cut: the bound in deviations, 0: there is none. */
 static void has_moments(const char *name, tl_init init, double mean, double sd, double kurtosis, double cut)
 {
     double *w = filled(init, 42, TL_DIMS(ROWS, COLS)), m = 0, v = 0, k = 0, most = 0;

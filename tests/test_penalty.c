@@ -4,7 +4,7 @@
 #include "optim/optim.h"
 #include "support.h"
 
-/* ---- penalties -------------------------------------------------------------------------------------------------- */
+/* ---- penalties --------------------------------------------------------------------------------------------------- */
 
 static tl_tensor two_layers(tl_scope *s, const tl_tensor *in)
 {
@@ -121,7 +121,7 @@ Test(penalty, values_of_keras)
 }
 #endif
 
-/* ---- max norm --------------------------------------------------------------------------------------------------- */
+/* ---- max norm ---------------------------------------------------------------------------------------------------- */
 
 /* w [outer, n, stride] before and after: every vector along the middle axis. */
 static void constrained(const double *before, const double *after, int outer, int n, int stride, double limit,
