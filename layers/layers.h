@@ -562,6 +562,27 @@ TL_PLACED(tl_tensor, tl_cross_entropy, tl_tensor logits, tl_tensor ids);
 TL_PLACED(tl_tensor, tl_mse, tl_tensor y, tl_tensor target);
 #define tl_mse(...) tl_mse_at(TL_HERE, __VA_ARGS__)
 
+/* What becomes of the losses of a batch. Default: the mean. */
+typedef enum tl_reduction { TL_REDUCE_MEAN = 1, TL_REDUCE_SUM, TL_REDUCE_NONE } tl_reduction;
+
+/* Connectionist temporal classification, Graves et al. 2006: -ln of the probability that log_probs [T, B, V] (of
+ * tl_log_softmax) spell targets i32 [B, L], summed over all ways to spread the labels over the steps, with blanks
+ * between, equal neighbours needing one. input_lengths and target_lengths are i32 [B]; absent: all of T and of L. What
+ * lies behind them changes nothing, whatever its numbers; being inputs, they may differ from run to run of one plan. A
+ * target may be empty, and holds no blank. TL_E_INDEX at run time for a length outside 0..T or 0..L and for a label
+ * outside 0..V-1.
+ * As in PyTorch a target that does not fit into its steps has the loss inf, or 0 with .zero_infinity; unlike there its
+ * gradient is 0 in both cases, never NaN. Absent targets give an absent loss. */
+typedef struct tl_ctc_opts {
+    size_t size;
+    int64_t blank;          /* the id of the blank (default 0) */
+    tl_reduction reduction; /* mean (default): of each loss divided by its target's length (at least 1) -> a scalar;
+                               sum -> a scalar; none -> [B] */
+    bool zero_infinity;     /* see above */
+} tl_ctc_opts;
+TL_API tl_tensor tl_ctc_loss_opt(tl_place at, tl_scope *s, tl_tensor log_probs, tl_tensor targets,
+                                 tl_tensor input_lengths, tl_tensor target_lengths, const tl_ctc_opts *o);
+
 /* ---- penalties ---------------------------------------------------------------------------------------------- */
 
 /* factor sum |x| and factor sum x^2 (no half), as Keras' L1 and L2: scalars to be added to the loss. Of parameters,
@@ -590,6 +611,12 @@ TL_API tl_tensor tl_penalty_opt(tl_place at, tl_scope *s, const char *pattern, c
 
 #define tl_dropout(s, ...) TL_DROPOUT_(s, __VA_ARGS__, .size = sizeof(tl_dropout_opts))
 #define TL_DROPOUT_(s, x, ...) tl_dropout_opt(TL_HERE, (s), (x), &(tl_dropout_opts){ __VA_ARGS__ })
+
+#define tl_ctc_loss(s, log_probs, targets, input_lengths, ...)                                                         \
+    TL_CTC_LOSS_(s, log_probs, targets, input_lengths, __VA_ARGS__, .size = sizeof(tl_ctc_opts))
+#define TL_CTC_LOSS_(s, log_probs, targets, input_lengths, target_lengths, ...)                                        \
+    tl_ctc_loss_opt(TL_HERE, (s), (log_probs), (targets), (input_lengths), (target_lengths),                           \
+                    &(tl_ctc_opts){ __VA_ARGS__ })
 
 #define tl_gate(s, name, x, ...) TL_GATE_(s, name, x, __VA_ARGS__, .size = sizeof(tl_gate_opts))
 #define TL_GATE_(s, name, x, h, ...) tl_gate_opt(TL_HERE, (s), (name), (x), (h), &(tl_gate_opts){ __VA_ARGS__ })
