@@ -1,4 +1,4 @@
-/* train/train.h - running a model function on batches: trainer, progress line, summary, saving and loading.
+/* train/train.h - running a model function on batches: trainer, decoding, progress line, summary, saving and loading.
  *
  *     tl_model *model = tl_model_new(.seed = 1);
  *     tl_trainer *trainer = tl_trainer_new(model, next_char, .optimizer = tl_adam(.lr = 1e-3), .clip_norm = 1);
@@ -90,6 +90,83 @@ TL_API void tl_trainer_reset_states(tl_trainer *trainer);          /* of all thr
 TL_API double tl_trainer_norm(const tl_trainer *trainer);          /* of all gradients together, before clip_norm */
 TL_API int tl_trainer_plans(const tl_trainer *trainer);            /* how many are kept at present */
 TL_API void tl_trainer_set_key(tl_trainer *trainer, uint64_t key); /* plans of other keys are kept, but not used */
+
+/* ---- decoding ----------------------------------------------------------------------------------------------- */
+
+/* One sequence that was found: its symbols, .end included. Where fewer were found than asked for: n = 0 and ids NULL. */
+typedef struct tl_sequence {
+    const int32_t *ids;
+    int64_t n;
+    double log_prob; /* ln of its probability: the sum of ln softmax(logits)[id] over its symbols */
+    double score;    /* what sequences are ranked by: log_prob over the length penalty */
+    bool ended;      /* by .end; otherwise it was cut off at .max_length */
+} tl_sequence;
+
+/* sequence[b * beam + k] is source b's k-th best. Free with tl_sequences_free(). */
+typedef struct tl_sequences {
+    tl_sequence *sequence;
+    int64_t sources, beam;
+    int32_t *ids; /* of all sequences */
+    int64_t n_ids;
+} tl_sequences;
+TL_API void tl_sequences_free(tl_sequences *s); /* NULL, and all zero, are harmless */
+
+typedef struct tl_decode_opts {
+    size_t size;
+    int64_t max_length;    /* symbols a sequence may have, required */
+    int beam;              /* hypotheses kept for each source (default 1: greedy); sequences drawn, in tl_sample */
+    int32_t start;         /* the symbol before the first (default 0) */
+    const int32_t *prompt; /* n_prompt symbols that are fed in place of .start, the same for every source */
+    int64_t n_prompt;
+    int32_t end;           /* the symbol that ends a sequence; TL_ZERO: id 0; default: none, all get .max_length */
+    double length_penalty; /* alpha: score = log_prob / ((5 + n) / 6)^alpha for n symbols (default 0) */
+    int64_t sources;       /* default: the rows of the inputs and of .session's states; 1 if there are neither */
+    const tl_session
+        *session;       /* the states to start from, one row a source; it is not changed. Default: initial ones */
+    double temperature; /* tl_sample: logits are divided by this (default 1); TL_ZERO: the likeliest */
+    int top_k;          /* tl_sample: draws only among this many of the likeliest (default: all) */
+    uint64_t seed;      /* tl_sample: of the numbers drawn, which depend on it, row and step alone */
+} tl_decode_opts;
+
+/* The likeliest sequences of a step function, by beam search (Sutskever et al. 2014; length penalty of Wu et al. 2016): of all
+ * hypotheses' successors the .beam best go on; those that end here leave the beam and are kept, so the greedy search is
+ * .beam = 1. It stops when no hypothesis can outdo the results any more, or at .max_length, where what has not ended
+ * counts as it is. Equal scores: the earlier hypothesis first, then the lower id.
+ *
+ * The step function is a model function that makes one step: in[0] holds the last symbols, i32 [1, R], R = sources x
+ * beam; it marks tl_output(s, "logits", [R, V] or [1, R, V]), and what it carries from step to step are its session's
+ * states: tl_rnn(.stateful = true), or tl_state and tl_next. A network over sequences [T, B] with stateful layers is a
+ * step function as it is. A returned loss is not looked at.
+ *
+ * The n inputs are in[1], in[2] ... (TL_ABSENT_ARRAY: TL_NONE): what stays the same during the search, such as encoded
+ * sources, lengths or the states that tl_state(s, "h", in[1]) starts from. Each but scalars has one row a source along
+ * its batch axis (mind the default of tl_array: a [B, H] needs .batch_axis = TL_ZERO), and comes to the function with
+ * every row repeated .beam times. Sources do not see each other: each gets what it gets alone.
+ *
+ * Errors: those of recording and of tl_run(); TL_E_OUTPUT and TL_E_SHAPE for missing logits or such of another shape;
+ * TL_E_NONFINITE for logits that are NaN, inf or all -inf (some -inf are symbols that cannot come); TL_E_SHAPE if
+ * inputs, states and .sources differ in rows; TL_E_REPLAY if the function calls tl_eval(). *out is then empty.
+ *     tl_sequences found;
+ *     tl_status status = tl_beam_search(model, decoder, &memory, 1, &net, &found, .beam = 5, .end = 2, .max_length = 50); */
+TL_API tl_status tl_beam_search_opt(tl_model *model, tl_model_fn step, const tl_array *inputs, int n, void *user,
+                                    tl_sequences *out, const tl_decode_opts *o);
+
+/* Sequences drawn symbol by symbol from softmax(logits / temperature); otherwise as tl_beam_search. */
+TL_API tl_status tl_sample_opt(tl_model *model, tl_model_fn step, const tl_array *inputs, int n, void *user,
+                               tl_sequences *out, const tl_decode_opts *o);
+#ifndef __cplusplus
+#define tl_beam_search(model, step, inputs, n, user, ...)                                                              \
+    TL_DECODE_(tl_beam_search_opt, model, step, inputs, n, user, __VA_ARGS__, .size = sizeof(tl_decode_opts))
+#define tl_sample(model, step, inputs, n, user, ...)                                                                   \
+    TL_DECODE_(tl_sample_opt, model, step, inputs, n, user, __VA_ARGS__, .size = sizeof(tl_decode_opts))
+#define TL_DECODE_(fn, model, step, inputs, n, user, out, ...)                                                         \
+    fn((model), (step), (inputs), (n), (user), (out), &(tl_decode_opts){ __VA_ARGS__ })
+#endif
+
+/* CTC's best path: of each row of log_probs [T, B, V] (logits will do) the likeliest symbol of each step, the lower id of
+ * equals, repeats merged and then blanks dropped. lengths [B] (NULL: all of T); row b's counts[b] symbols start at ids[b * T]. */
+TL_API tl_status tl_ctc_greedy(const tl_array *log_probs, const int32_t *lengths, int32_t blank, int32_t *ids,
+                               int32_t *counts);
 
 /* ---- progress ----------------------------------------------------------------------------------------------- */
 
