@@ -159,60 +159,28 @@ static double held_out_loss(tl_trainer *t, const corpus *c)
 
 /* ---- writing ------------------------------------------------------------------------------------------------ */
 
-/* Xorshift (Marsaglia 2003), in [0, 1). */
-static double next_random(void)
-{
-    static uint64_t x;
-    if (!x) x = args_seed() * 0x9E3779B97F4A7C15u + 1;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return (double)(x >> 11) * 0x1p-53;
-}
-
-/* A character from softmax(logits / temperature). */
-static int32_t draw(const float *logits, int n)
-{
-    int best = 0;
-    double sum = 0, at = next_random();
-    for (int i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    if (temperature <= 0) return best;
-    for (int i = 0; i < n; i++) sum += exp((logits[i] - logits[best]) / temperature);
-    at *= sum;
-    for (int i = 0; i < n; i++)
-        if ((at -= exp((logits[i] - logits[best]) / temperature)) < 0) return i;
-    return best;
-}
-
-/* Feeds one character, and returns the logits of the next. */
-static const float *predict(tl_trainer *t, int32_t id)
-{
-    const tl_array in[2] = { { .dtype = TL_I32, .rank = 2, .dim = { 1, 1 }, .data = &id }, TL_ABSENT_ARRAY };
-    tl_array logits;
-    must(tl_predict_step(t, in, 2));
-    must(tl_get(tl_trainer_session(t, TL_PREDICT), "logits", &logits));
-    return logits.data;
-}
-
 typedef struct beginning { /* what to continue */
     int32_t *ids;
     int64_t n;
 } beginning;
 
-static void write_text(tl_trainer *t, const tl_vocab *vocab, beginning start)
+static void write_ids(const tl_vocab *vocab, const int32_t *ids, int64_t n)
 {
-    const float *logits = NULL;
     char symbol[5];
+    for (int64_t i = 0; i < n; i++) fwrite(symbol, 1, (size_t)tl_vocab_symbol(vocab, ids[i], symbol), stdout);
+}
+
+static void write_text(tl_model *model, const tl_vocab *vocab, beginning start, uint64_t seed)
+{
+    tl_sequences text;
     if (!length) return;
-    tl_session_reset(tl_trainer_session(t, TL_PREDICT));
-    for (int64_t i = 0; i < start.n + length; i++) {
-        const int32_t id = i < start.n ? start.ids[i] : draw(logits, tl_vocab_size(vocab));
-        fwrite(symbol, 1, (size_t)tl_vocab_symbol(vocab, id, symbol), stdout);
-        if (i + 1 < start.n + length) logits = predict(t, id);
-    }
+    must(tl_sample(model, next_char, NULL, 0, &net, &text, .prompt = start.ids, .n_prompt = start.n,
+                   .max_length = length, .temperature = temperature > 0 ? temperature : TL_ZERO, .seed = seed));
+    write_ids(vocab, start.ids, start.n);
+    write_ids(vocab, text.ids, text.n_ids);
     puts("\n");
     fflush(stdout);
+    tl_sequences_free(&text);
 }
 
 /* ---- saving and loading --------------------------------------------------------------------------------------- */
@@ -288,7 +256,7 @@ static void learn(tl_model *model, tl_trainer *t, const corpus *c, beginning sta
         snprintf(text, sizeof text, "loss %.4f  heldout_loss %.4f  perplexity %.3f", loss, held_out, exp(held_out));
         seconds += tl_progress_end(&line, text);
         save(model, c->vocab);
-        write_text(t, c->vocab, start);
+        write_text(model, c->vocab, start, args_seed() + (uint64_t)epoch);
     }
     figure("heldout_loss", held_out);
     figure("perplexity", exp(held_out));
@@ -315,7 +283,7 @@ static void run(tl_model *model, const corpus *c)
     if (!start.n) args_fail(2, "--prompt: at least one character is needed");
     if (epochs) learn(model, t, c, start);
     else if (c->n) measure(t, c);
-    if (!epochs) write_text(t, c->vocab, start);
+    if (!epochs) write_text(model, c->vocab, start, args_seed());
     if (prompt) free(start.ids);
     tl_trainer_free(t);
 }
