@@ -58,6 +58,10 @@ int main(void)
     tl_tensor in = tl_input(tl_root(t), "x", (tl_array){ .dtype = TL_F64, .rank = 1, .dim = { 2 } });
     network(tl_root(t), &in, (void *)0);
     tl_gradcheck_result r = tl_gradcheck(m, network, (void *)0, 0, (void *)0, .full = true);
+    tl_sequences found;
+    tl_beam_search(m, network, (void *)0, 0, (void *)0, &found, .beam = 2, .max_length = 3);
+    tl_sample(m, network, (void *)0, 0, (void *)0, &found);
+    tl_ctc_loss(tl_root(u), in, TL_NONE, TL_NONE, TL_NONE);
     (void)u, (void)plain, (void)r, (void)tl_gradcheck(m, network, (void *)0, 0, (void *)0);
     return tl_failed(t);
 }

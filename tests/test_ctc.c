@@ -39,14 +39,13 @@ typedef struct bench {
     tl_session *session;
 } bench;
 
-static bench bench_of(const batch *b, tl_dtype dtype)
+static bench bench_of(const batch *b)
 {
-    bench k = { .model = tl_model_new(.dtype = dtype) };
+    bench k = { .model = tl_model_new(.dtype = TL_F64) };
     tl_array shape[4];
     const int n = inputs_of(b, NULL, shape);
     tl_tensor in[4 + TL_SPARE_INPUTS] = { TL_NONE }, g;
     tl_tape *t = tl_tape_new(k.model);
-    shape[0].dtype = dtype;
     for (int i = 0; i < n; i++) in[i] = tl_input(tl_root(t), "in", shape[i]);
     const tl_tensor loss = loss_of(tl_root(t), in, (void *)(uintptr_t)b);
     tl_grad(loss, in, 1, &g);
@@ -151,7 +150,7 @@ Test(ctc, is_the_sum_over_all_alignments)
         const int64_t T = 1 + (int64_t)(seed % 6), V = 2 + (int64_t)(seed % 2), L = (int64_t)(seed / 2 % 4);
         const batch b = draw_batch(seed, storage, T, V, L, seed % 4);
         double *logits = noises(T * b.B * V, 2, seed);
-        bench k = bench_of(&b, TL_F64);
+        bench k = bench_of(&b);
         run_batch(&k, &b, logits);
         for (int64_t r = 0; r < b.B; r++) {
             const double want = by_hand(&b, logits, r);
@@ -202,29 +201,41 @@ static const struct {
       -3.5116990008205917 },
 };
 
+static void agrees(const batch *b, double *logits, const double *loss, double squares, double weighted)
+{
+    bench k = bench_of(b);
+    run_batch(&k, b, logits);
+    for (int64_t r = 0; r < (b->o.reduction == TL_REDUCE_NONE ? b->B : 1); r++)
+        near(output(&k, "loss")[r], loss[r], 1e-12, "loss");
+    const double *g = output(&k, "gradient");
+    for (int64_t i = 0; i < b->T * b->B * b->V; i++) squares -= g[i] * g[i], weighted -= (double)(i + 1) * g[i];
+    cr_assert(fabs(squares) < 1e-9 && fabs(weighted) < 1e-9, "the gradient is off by %g and %g", squares, weighted);
+    bench_free(&k);
+}
+
 Test(ctc, agrees_with_pytorch)
 {
     int32_t targets[] = { 0, 0, 3, 1, 3, 1, 3, 0, 0, 0, 0, 0, 1, 1, 1 }, steps[] = { 7, 5, 1, 6, 4 };
     int32_t labels[] = { 3, 3, 1, 0, 3 };
     double *logits = noises(7 * 5 * 4, 2, 12345);
     for (int c = 0; c < COUNT(torch_says); c++) {
-        const batch b = {
-            7,       5,
-            4,       3,
-            targets, steps,
-            labels,  { sizeof b.o, .blank = 2, .reduction = torch_says[c].reduction, .zero_infinity = true }
-        };
-        bench k = bench_of(&b, TL_F64);
-        run_batch(&k, &b, logits);
-        for (int r = 0; r < (b.o.reduction == TL_REDUCE_NONE ? 5 : 1); r++)
-            near(output(&k, "loss")[r], torch_says[c].loss[r], 1e-12, "loss");
-        const double *g = output(&k, "gradient");
-        double squares = 0, weighted = 0;
-        for (int i = 0; i < 7 * 5 * 4; i++) squares += g[i] * g[i], weighted += (i + 1) * g[i];
-        near(squares, torch_says[c].squares, 1e-11, "squares");
-        near(weighted, torch_says[c].weighted, 1e-10, "weighted sum");
-        bench_free(&k);
+        batch b = { .T = 7, .B = 5, .V = 4, .L = 3, .targets = targets, .steps = steps, .labels = labels };
+        b.o = (tl_ctc_opts){ sizeof b.o, .blank = 2, .reduction = torch_says[c].reduction, .zero_infinity = true };
+        agrees(&b, logits, torch_says[c].loss, torch_says[c].squares, torch_says[c].weighted);
     }
+    free(logits);
+}
+
+/* Probabilities as small as e^-110, which only logarithms hold on to. */
+Test(ctc, agrees_with_pytorch_on_long_sequences)
+{
+    static const double loss[] = { 96.67096052187713, 73.57546332448796, 109.7052397678514 };
+    int32_t targets[3 * 20], steps[] = { 60, 45, 59 }, labels[] = { 20, 17, 9 };
+    for (int i = 0; i < 60; i++) targets[i] = (i % 20 * (i % 20) + i / 20 * (i % 20)) / 2 % 7;
+    double *logits = noises(60 * 3 * 8, 3, 777);
+    batch b = { .T = 60, .B = 3, .V = 8, .L = 20, .targets = targets, .steps = steps, .labels = labels };
+    b.o = (tl_ctc_opts){ sizeof b.o, .blank = 7, .reduction = TL_REDUCE_NONE };
+    agrees(&b, logits, loss, 92.51940833913827, -61.53691630622052);
     free(logits);
 }
 
@@ -253,7 +264,7 @@ Test(ctc, fixtures)
                           ids_of(fx_get(c, "in", "in_len")),
                           ids_of(fx_get(c, "in", "tg_len")),
                           { sizeof b.o, .blank = (int64_t)fx_num(c, "blank", 0) } };
-        bench k = bench_of(&b, TL_F64);
+        bench k = bench_of(&b);
         run_batch(&k, &b, (double *)(uintptr_t)x->f);
         near(output(&k, "loss")[0], fx_get(c, "loss", "loss")->f[0], 1e-9, c->name);
         for (int64_t j = 0; j < gradient->count; j++) near(output(&k, "gradient")[j], gradient->f[j], 1e-9, c->name);
@@ -276,7 +287,7 @@ Test(ctc, what_does_not_fit_has_no_gradient_and_spoils_no_other_row)
     for (int zero = 0; zero < 2; zero++) {
         const batch b = { 2,       2,     3,      2,
                           targets, steps, labels, { sizeof b.o, .reduction = TL_REDUCE_NONE, .zero_infinity = zero } };
-        bench k = bench_of(&b, TL_F64);
+        bench k = bench_of(&b);
         run_batch(&k, &b, logits);
         cr_assert(output(&k, "loss")[0] == (zero ? 0 : INFINITY));
         near(output(&k, "loss")[1], by_hand(&b, logits, 1), 1e-12, "the row beside it");
@@ -298,7 +309,7 @@ Test(ctc, padding_changes_nothing)
     int32_t wide[] = { 1, 2, 9, 9, 2, 2, 1, -3 }, narrow[3], steps[2], labels[2], steps1[1], labels1[1];
     double *logits = noises(6 * 2 * 3, 2, 9), alone[6 * 3];
     const batch b = { 6, 2, 3, 4, wide, steps, labels, { sizeof b.o, .reduction = TL_REDUCE_NONE } };
-    bench k = bench_of(&b, TL_F64);
+    bench k = bench_of(&b);
     for (int32_t T = 4; T <= 6; T++) {
         steps[0] = T, steps[1] = 6 - (T == 4), labels[0] = 2, labels[1] = 3;
         run_batch(&k, &b, logits);
@@ -308,7 +319,7 @@ Test(ctc, padding_changes_nothing)
             for (int l = 0; l < labels[r]; l++) narrow[l] = wide[r * 4 + l];
             for (int i = 0; i < steps[r] * 3; i++) alone[i] = logits[(i / 3 * 2 + r) * 3 + i % 3];
             steps1[0] = steps[r], labels1[0] = labels[r];
-            bench short_one = bench_of(&one, TL_F64);
+            bench short_one = bench_of(&one);
             run_batch(&short_one, &one, alone);
             cr_assert(output(&short_one, "loss")[0] == output(&k, "loss")[r], "%.17g and %.17g",
                       output(&short_one, "loss")[0], output(&k, "loss")[r]);
@@ -323,17 +334,94 @@ Test(ctc, padding_changes_nothing)
     free(logits);
 }
 
+/* What lies in the padding of the steps is never looked at. */
+Test(ctc, padding_may_hold_anything)
+{
+    const int32_t targets[] = { 1, 2, 2, 1 }, steps[] = { 3, 4 };
+    double values[2][24], probs[5 * 2 * 3];
+    for (int round = 0; round < 2; round++) {
+        tl_model *m = tl_model_new(.dtype = TL_F64);
+        tl_tape *t = tl_tape_new(m);
+        uint64_t seed = 3;
+        for (int i = 0; i < 30; i++) {
+            probs[i] = noise(&seed) - 2;
+            if (i / 6 >= steps[i / 3 % 2]) probs[i] = round ? NAN : 0;
+        }
+        const tl_tensor x = tl_const(tl_root(t), TL_DIMS(5, 2, 3), probs);
+        const tl_tensor y = tl_ids_const(tl_root(t), TL_DIMS(2, 2), targets);
+        const tl_tensor lengths = tl_ids_const(tl_root(t), TL_DIMS(2), steps);
+        const tl_tensor loss = tl_ctc_loss(tl_root(t), x, y, lengths, TL_NONE);
+        tl_tensor g;
+        tl_grad(loss, &x, 1, &g);
+        values[round][0] = tl_eval(loss);
+        cr_assert(isfinite(values[round][0]), "%s", tl_tape_message(t));
+        double *d = values_of(g);
+        memcpy(values[round] + 1, d, 21 * sizeof *d);
+        for (int i = 0; i < 30; i++) cr_assert(isfinite(d[i]) && (i / 6 < steps[i / 3 % 2] || d[i] == 0), "%d", i);
+        free(d);
+        tl_tape_free(t);
+        tl_model_free(m);
+    }
+    cr_assert(!memcmp(values[0], values[1], 22 * sizeof(double)));
+}
+
 /* Probabilities that are zero are no NaN, forward or backward. */
 Test(ctc, impossible_symbols)
 {
     int32_t targets[] = { 1, 2 };
     double logits[] = { 0, -INFINITY, 1, 1, 2, -INFINITY, 0, 1, 3 };
     const batch b = { 3, 1, 3, 2, targets, NULL, NULL, { sizeof b.o, .reduction = TL_REDUCE_SUM } };
-    bench k = bench_of(&b, TL_F64);
+    bench k = bench_of(&b);
     run_batch(&k, &b, logits);
     near(output(&k, "loss")[0], by_hand(&b, logits, 0), 1e-12, "loss");
     for (int i = 0; i < 9; i++) cr_assert(isfinite(output(&k, "gradient")[i]), "gradient %d", i);
     bench_free(&k);
+}
+
+/* ---- learning ---------------------------------------------------------------------------------------------------- */
+
+/* in[0]: features [T, B, 2]; in[1]: labels [B, L]; in[2], in[3]: lengths of both. */
+static tl_tensor speller(tl_scope *s, const tl_tensor *in, void *user)
+{
+    (void)user;
+    const tl_tensor h = tl_lstm(s, in[0], .units = 12, .return_sequences = true);
+    const tl_tensor p = tl_log_softmax(tl_dense(s, h, .units = 4));
+    tl_output(s, "log_probs", p);
+    return tl_ctc_loss(s, p, in[1], in[2], in[3]);
+}
+
+/* One plan learns batches of different lengths to the letter. */
+Test(ctc, trains_a_network_that_spells)
+{
+    enum { T = 9, B = 2, L = 3 };
+    static const int32_t targets[2][B * L] = { { 1, 2, 2, 3, 0, 0 }, { 2, 0, 0, 3, 1, 3 } };
+    static const int32_t steps[2][B] = { { 9, 5 }, { 6, 9 } }, labels[2][B] = { { 3, 1 }, { 1, 3 } };
+    float x[2][T * B * 2];
+    tl_array in[2][4];
+    uint64_t seed = 1;
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < T * B * 2; i++) x[k][i] = (float)noise(&seed);
+        in[k][0] = FLOATS(x[k], T, B, 2);
+        in[k][1] = IDS((void *)(uintptr_t)targets[k], B, L);
+        in[k][2] = IDS((void *)(uintptr_t)steps[k], B);
+        in[k][3] = IDS((void *)(uintptr_t)labels[k], B);
+    }
+    tl_model *m = tl_model_new(.seed = 1);
+    tl_trainer *t = tl_trainer_new(m, speller, .optimizer = tl_adam(.lr = 0.03));
+    double loss = NAN;
+    for (int i = 0; i < 300; i++) cr_assert(!tl_train_step(t, in[i % 2], 4, &loss), "%s", tl_message());
+    cr_assert(loss < 0.1 && tl_trainer_plans(t) == 1, "%g after %d plans", loss, tl_trainer_plans(t));
+    for (int k = 0; k < 2; k++) {
+        tl_array p;
+        int32_t ids[B * T], counts[B];
+        cr_assert(!tl_predict_step(t, (tl_array[]){ in[k][0], TL_ABSENT_ARRAY }, 2), "%s", tl_message());
+        cr_assert(!tl_get(tl_trainer_session(t, TL_PREDICT), "log_probs", &p) &&
+                  !tl_ctc_greedy(&p, steps[k], 0, ids, counts));
+        for (int b = 0; b < B; b++)
+            cr_assert(counts[b] == labels[k][b] && !memcmp(ids + b * T, targets[k] + b * L, (size_t)counts[b] * 4));
+    }
+    tl_trainer_free(t);
+    tl_model_free(m);
 }
 
 /* ---- errors ----------------------------------------------------------------------------------------------------- */
@@ -392,7 +480,7 @@ Test(ctc, lengths_and_labels_out_of_range_are_errors_of_the_run)
     for (int c = 0; c < 5; c++) {
         int32_t targets[] = { 1, 2 }, steps[] = { 3 }, labels[] = { 2 };
         const batch b = { 3, 1, 3, 2, targets, steps, labels, { sizeof b.o } };
-        bench k = bench_of(&b, TL_F64);
+        bench k = bench_of(&b);
         double *logits = noises(9, 1, 1);
         tl_array in[4];
         const int n = inputs_of(&b, logits, in);

@@ -375,6 +375,33 @@ Test(beam, goes_on_from_a_prompt_or_a_session)
     tl_model_free(m);
 }
 
+/* Each source from its own row of the session. */
+Test(beam, goes_on_from_as_many_rows_as_the_session_has)
+{
+    int32_t prompts[] = { 2, 0, 0, 0, 2, 1, 1, 1, 1 }; /* [3, 3]: 2 0 1, 0 2 1 and 0 1 1 */
+    net n = { .kind = STACK, .scale = 2 };
+    tl_model *m = tl_model_new(.dtype = TL_F64, .seed = 8);
+    tl_sequences all, one;
+    tl_trainer *t = tl_trainer_new(m, network, .user = &n);
+    const tl_array in[] = { tl_array_of(TL_I32, TL_DIMS(2, 3), prompts), TL_ABSENT_ARRAY };
+    tl_set_exact(true);
+    GOOD(tl_predict_step(t, in, 2));
+    GOOD(tl_beam_search(m, network, NULL, 0, &n, &all, .beam = 2, .max_length = 5, .start = 1,
+                        .session = tl_trainer_session(t, TL_PREDICT)));
+    cr_assert(all.sources == 3);
+    for (int b = 0; b < 3; b++) {
+        const int32_t own[] = { prompts[b], prompts[3 + b], prompts[6 + b] };
+        GOOD(tl_beam_search(m, network, NULL, 0, &n, &one, .beam = 2, .max_length = 5, .prompt = own, .n_prompt = 3));
+        for (int k = 0; k < 2; k++) same_results(&all.sequence[2 * b + k], &one.sequence[k]);
+        cr_assert(!b || one.sequence[0].score != all.sequence[0].score);
+        tl_sequences_free(&one);
+    }
+    tl_set_exact(false);
+    tl_sequences_free(&all);
+    tl_trainer_free(t);
+    tl_model_free(m);
+}
+
 /* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
 static const double odds[] = { 1, -0.5, 2, 0.3 };
