@@ -103,12 +103,20 @@ static inline int64_t tl_elements(const tl_desc *d) { return tl_span(d, 0, d->ra
     }                                                                                                                  \
     tl_tensor(tl_##op)(tl_tensor a, tl_tensor b) { return tl_##op##_at(TL_NOWHERE, a, b); }
 
+/* A call of one operand x that is made of other operations, recorded at the place `at`; and one that has a number v besides. */
+#define TL_COMPOSED(name, ...)                                                                                         \
+    tl_tensor tl_##name##_at(tl_place at, tl_tensor x) { return __VA_ARGS__; }                                         \
+    tl_tensor(tl_##name)(tl_tensor x) { return tl_##name##_at(TL_NOWHERE, x); }
+#define TL_COMPOSED_WITH(name, type, v, ...)                                                                           \
+    tl_tensor tl_##name##_at(tl_place at, tl_tensor x, type v) { return __VA_ARGS__; }                                 \
+    tl_tensor(tl_##name)(tl_tensor x, type v) { return tl_##name##_at(TL_NOWHERE, x, v); }
+
 /* An op that is never recorded: its shape rule only says what is wrong with a call that is made of other ops. */
 #define TL_REFUSAL(op_name, attr_type, rule)                                                                           \
     static const struct tl_op refusal_##op_name = { .size = sizeof(struct tl_op),                                      \
                                                     .name = #op_name,                                                  \
                                                     .min_in = 1,                                                       \
-                                                    .max_in = 1,                                                       \
+                                                    .max_in = -1,                                                      \
                                                     .attr_size = sizeof(attr_type),                                    \
                                                     .takes_i32 = true,                                                 \
                                                     .shape = rule }

@@ -1,6 +1,7 @@
 /* ops/normalize.c - over the last axis, made of other operations:
  *     layer_norm = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance in two passes
- *     rms_norm = gain x / sqrt(mean x^2 + epsilon) */
+ *     rms_norm = gain x / sqrt(mean x^2 + epsilon)
+ * and over any axes, l2_normalize = x / max(norm x, epsilon) */
 #include "ops/define.h"
 
 static const int last[] = { -1 };
@@ -29,4 +30,13 @@ tl_tensor(tl_layer_norm)(tl_tensor x, tl_tensor gain, tl_tensor shift, double ep
 tl_tensor(tl_rms_norm)(tl_tensor x, tl_tensor gain, double epsilon)
 {
     return tl_rms_norm_at(TL_NOWHERE, x, gain, epsilon);
+}
+
+tl_tensor tl_l2_normalize_at(tl_place at, tl_tensor x, int n, const int *axes, double epsilon)
+{
+    return tl_div_at(at, x, tl_clip_at(at, tl_norm_keep_at(at, x, n, axes), epsilon, INFINITY));
+}
+tl_tensor(tl_l2_normalize)(tl_tensor x, int n, const int *axes, double epsilon)
+{
+    return tl_l2_normalize_at(TL_NOWHERE, x, n, axes, epsilon);
 }

@@ -85,6 +85,23 @@ TL_PLACED(tl_tensor, tl_gelu,
 TL_PLACED(tl_tensor, tl_gelu_tanh,
           tl_tensor x); /* y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), an approximation of gelu */
 #define tl_gelu_tanh(...) tl_gelu_tanh_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_relu6, tl_tensor x); /* y = min(max(x, 0), 6); the derivative at 0 and 6 is 0 (clip's is 1) */
+#define tl_relu6(...) tl_relu6_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_hard_tanh, tl_tensor x); /* y = min(max(x, -1), 1); the derivative at -1 and 1 is 0 */
+#define tl_hard_tanh(...) tl_hard_tanh_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_hard_swish, tl_tensor x); /* y = x min(max(x + 3, 0), 6) / 6; NaN at -inf */
+#define tl_hard_swish(...) tl_hard_swish_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_tanhshrink, tl_tensor x); /* y = x - tanh x */
+#define tl_tanhshrink(...) tl_tanhshrink_at(TL_HERE, __VA_ARGS__)
+/* y = x - v above v, x + v below -v, else 0; v >= 0 (else TL_E_ARGUMENT; PyTorch's default is 0.5). */
+TL_PLACED(tl_tensor, tl_softshrink, tl_tensor x, double v);
+#define tl_softshrink(...) tl_softshrink_at(TL_HERE, __VA_ARGS__)
+/* y = x > 0 ? x : alpha (e^(x / alpha) - 1), alpha > 0 (else TL_E_ARGUMENT; usually 1). Barron 2017. */
+TL_PLACED(tl_tensor, tl_celu, tl_tensor x, double alpha);
+#define tl_celu(...) tl_celu_at(TL_HERE, __VA_ARGS__)
+/* y = min(max(slope x + offset, 0), 1): ONNX's HardSigmoid and that of older Keras, 0.2 and 0.5. The gradient is clip's. */
+TL_PLACED(tl_tensor, tl_hard_sigmoid_with, tl_tensor x, double slope, double offset);
+#define tl_hard_sigmoid_with(...) tl_hard_sigmoid_with_at(TL_HERE, __VA_ARGS__)
 /* y = min(max(x, lo), hi), lo <= hi (else TL_E_ARGUMENT; they may be infinite), both rounded to the element type. NaN stays NaN.
  * The gradient passes where lo <= x <= hi, borders included. */
 TL_PLACED(tl_tensor, tl_clip, tl_tensor x, double lo, double hi);
@@ -260,6 +277,11 @@ TL_PLACED(tl_tensor, tl_softmax, tl_tensor x);
 /* Over the last axis: y_i = x_i - m - ln sum_j e^(x_j - m). */
 TL_PLACED(tl_tensor, tl_log_softmax, tl_tensor x);
 #define tl_log_softmax(...) tl_log_softmax_at(TL_HERE, __VA_ARGS__)
+/* The same over any one axis; negative ones count from the end. */
+TL_PLACED(tl_tensor, tl_softmax_axis, tl_tensor x, int axis);
+#define tl_softmax_axis(...) tl_softmax_axis_at(TL_HERE, __VA_ARGS__)
+TL_PLACED(tl_tensor, tl_log_softmax_axis, tl_tensor x, int axis);
+#define tl_log_softmax_axis(...) tl_log_softmax_axis_at(TL_HERE, __VA_ARGS__)
 
 /* Over the last axis: y = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance; gain and shift broadcast to
  * x and may be absent (1 and 0). Keras' epsilon is 1e-3, PyTorch's 1e-5. Rank at least 1. */
@@ -268,6 +290,9 @@ TL_PLACED(tl_tensor, tl_layer_norm, tl_tensor x, tl_tensor gain, tl_tensor shift
 TL_PLACED(tl_tensor, tl_rms_norm, tl_tensor x, tl_tensor gain,
           double epsilon); /* y = gain x / sqrt(mean x^2 + epsilon), likewise */
 #define tl_rms_norm(...) tl_rms_norm_at(TL_HERE, __VA_ARGS__)
+/* y = x / max(sqrt(sum x^2 over the axes), epsilon), PyTorch's normalize (epsilon 1e-12): zeros stay zeros. */
+TL_PLACED(tl_tensor, tl_l2_normalize, tl_tensor x, int n, const int *axes, double epsilon);
+#define tl_l2_normalize(...) tl_l2_normalize_at(TL_HERE, __VA_ARGS__)
 
 /* ---- shape (dtype i32 allowed) ------------------------------------------------------------------------------ */
 

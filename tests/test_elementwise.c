@@ -11,8 +11,12 @@ static tl_tensor leaky_02(tl_tensor x) { return tl_leaky_relu(x, 0.2); }
 static tl_tensor elu_1(tl_tensor x) { return tl_elu(x, 1); }
 static tl_tensor cube(tl_tensor x) { return tl_pow_scalar(x, 3); }
 static tl_tensor power_m05(tl_tensor x) { return tl_pow_scalar(x, -0.5); }
-static tl_tensor relu6(tl_tensor x) { return tl_clip(x, 0, 6); }
-static tl_tensor clip_1(tl_tensor x) { return tl_clip(x, -1, 1); }
+static tl_tensor celu_1(tl_tensor x) { return tl_celu(x, 1); }
+static tl_tensor softshrink_05(tl_tensor x) { return tl_softshrink(x, 0.5); }
+static tl_tensor onnx_s(tl_tensor x) { return tl_hard_sigmoid_with(x, 0.2, 0.5); }
+static tl_tensor softmax_1(tl_tensor x) { return tl_softmax_axis(x, 1); }
+static tl_tensor log_softmax_last(tl_tensor x) { return tl_log_softmax_axis(x, -1); }
+static tl_tensor normalized(tl_tensor x) { return tl_l2_normalize(x, TL_AXES(-1), 1e-12); }
 
 /* rtol: hard_sigmoid's 1/6 is a float's in PyTorch 1.13.1 */
 static const struct {
@@ -27,8 +31,8 @@ static const struct {
     { "ew_sin", tl_sin, 0 },
     { "ew_cos", tl_cos, 0 },
     { "ew_erf", tl_erf, 0 },
-    { "ew_relu6", relu6, 0 },
-    { "ew_hardtanh", clip_1, 0 },
+    { "ew_relu6", tl_relu6, 0 },
+    { "ew_hardtanh", tl_hard_tanh, 0 },
     { "ew_leaky_relu_001", leaky_001, 0 },
     { "ew_leaky_relu_02", leaky_02, 0 },
     { "ew_elu", elu_1, 0 },
@@ -42,6 +46,14 @@ static const struct {
     { "ew_mish", tl_mish, 0 },
     { "ew_logsigmoid", tl_log_sigmoid, 0 },
     { "ew_hardsigmoid_torch", tl_hard_sigmoid, 4e-8 },
+    { "ew_celu", celu_1, 0 },
+    { "ew_hardswish", tl_hard_swish, 0 },
+    { "ew_tanhshrink", tl_tanhshrink, 0 },
+    { "ew_softshrink", softshrink_05, 0 },
+    { "ew_hardsigmoid_onnx_02_05", onnx_s, 0 },
+    { "red_softmax_1", softmax_1, 0 },
+    { "red_log_softmax_last", log_softmax_last, 0 },
+    { "red_l2normalize", normalized, 0 },
     { "ew_pow3", cube, 0 },
     { "ew_pow_m05", power_m05, 0 },
 };

@@ -144,6 +144,10 @@ static const struct {
                        { 0, -0.0, 1e4, INF, 0.7310585786300049, NAN, -0.0, -0.23840584404423515 } },
     { "mish", tl_mish, { 0, -0.0, 1e4, INF, 1, NAN, -1e4, 1 },
                        { 0, -0.0, 1e4, INF, 0.8650983882673103, NAN, -0.0, 0.8650983882673103 } },
+    { "relu6", tl_relu6, { 0, 1e-20, 6, INF, -INF, NAN, -1, 5.5 }, { 0, 1e-20, 6, 6, 0, NAN, 0, 5.5 } },
+    { "hard_tanh", tl_hard_tanh, { 0, -0.0, 1, INF, -INF, NAN, -1.5, 0.5 }, { 0, -0.0, 1, 1, -1, NAN, -1, 0.5 } },
+    { "hard_swish", tl_hard_swish, { 0, -0.0, 3, INF, -INF, NAN, -3, 1.5 }, { 0, -0.0, 3, INF, NAN, NAN, -0.0, 1.125 } },
+    { "tanhshrink", tl_tanhshrink, { 0, 1e4, 3, INF, -INF, NAN, -1e4, 20 }, { 0, 9999, 2.0049452463132695, INF, -INF, NAN, -9999, 19 } },
     { "gelu", tl_gelu, { 0, -0.0, 1e4, INF, -INF, NAN, -1e4, -1 }, { 0, -0.0, 1e4, INF, -0.0, NAN, -0.0, -0.15865525393145707 } },
     { "gelu_tanh", tl_gelu_tanh, { 0, -0.0, 1e4, INF, 1, NAN, -1e4, 1 },
                                  { 0, -0.0, 1e4, INF, 0.8411919906082768, NAN, -0.0, 0.8411919906082768 } },
@@ -189,6 +193,15 @@ Test(gradients, of_one_operand_at_the_edges)
         ARE(gradient(tl_floor(x), x), 0, 0);
         ARE(gradient(tl_ceil(x), x), 0, 0);
         ARE(gradient(tl_round(x), x), 0, 0);
+        x = ROW(0, 6, -1, 7, 3, NAN, 1e-20);
+        ARE(gradient(tl_relu6(x), x), 0, 0, 0, 0, 1, 1, 1);
+        ARE(gradient(tl_hard_tanh(tl_scale(x, 1 / 6.)), x), 1 / 6., 0, 1 / 6., 0, 1 / 6., 1 / 6., 1 / 6.);
+        x = ROW(-INFINITY, -2, -0.5, 0.25, 0.5, 2, INFINITY, NAN);
+        ARE(tl_softshrink(x, 0.5), -INFINITY, -1.5, 0, 0, 0, 1.5, INFINITY, NAN);
+        ARE(gradient(tl_softshrink(x, 0.5), x), 1, 1, 0, 0, 0, 1, 1, 1);
+        ARE(tl_celu(x, 2), -2, 2 * expm1(-1), 2 * expm1(-0.25), 0.25, 0.5, 2, INFINITY, NAN);
+        ARE(gradient(tl_celu(x, 2), x), 0, exp(-1), exp(-0.25), 1, 1, 1, 1, 1);
+        ARE(tl_hard_sigmoid_with(x, 0.2, 0.5), 0, 0.5 - 0.4, 0.4, 0.55, 0.6, 0.9, 1, NAN);
         x = ROW(-1, 0, INFINITY);
         ARE(gradient(tl_log1p(x), x), INFINITY, 1, 0);
         x = ROW(0, 4, INFINITY);
@@ -1241,6 +1254,11 @@ Test(refused, are_arguments_that_make_no_sense)
     REFUSED(tl_tile(ROW(1), TL_DIMS(-1)), ARGUMENT, "-1 repeats");
     REFUSED(tl_length_mask(IDS_ROW(1), -1), ARGUMENT, "negative number of steps");
     REFUSED(tl_layer_norm(tl_full(root, TL_SCALAR, 1), TL_NONE, TL_NONE, 1), ARGUMENT, "there is no axis -1");
+    REFUSED(tl_celu(ROW(1), 0), ARGUMENT, "celu [1]: alpha = 0 should be above 0");
+    REFUSED(tl_softshrink(ROW(1), -1), ARGUMENT, "borders are 1 and -1");
+    REFUSED(tl_softmax_axis(counted(TL_DIMS(2, 2)), 2), ARGUMENT, "there is no axis 2");
+    REFUSED(tl_log_softmax_axis(tl_full(root, TL_SCALAR, 1), 0), ARGUMENT, "there is no axis 0");
+    REFUSED(tl_l2_normalize(ROW(1), TL_AXES(1), 1e-12), ARGUMENT, "there is no axis 1");
     REFUSED(tl_cast(ROW(1), (tl_dtype)7), ARGUMENT, "7 is no type");
     REFUSED(tl_iota(root, -1), ARGUMENT, "-1");
     REFUSED(tl_random_bernoulli(root, TL_DIMS(1), 1.5), ARGUMENT, "1.5 is no probability");
