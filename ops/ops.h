@@ -187,6 +187,17 @@ TL_PLACED(tl_tensor, tl_dot, tl_tensor a, tl_tensor b);
 TL_PLACED(tl_tensor, tl_outer, tl_tensor a, tl_tensor b);
 #define tl_outer(...) tl_outer_at(TL_HERE, __VA_ARGS__)
 
+/* Sums of products as Einstein wrote them: tl_einsum("bij,bjk->bik", 2, x) has a letter for each axis of each of the n >= 1
+ * operands; letters that the output lacks are summed over. Without "->" the output has, in alphabetical order, the letters that
+ * come once. A letter that an operand has twice takes its diagonal. Spaces do not count; there is no ellipsis, and nothing is
+ * broadcast. Operands are joined from the left, each time by one batched product (a product element by element where nothing is
+ * summed), in the output's order of axes. Bad equations are TL_E_ARGUMENT; ranks and sizes that do not fit, TL_E_SHAPE. */
+TL_PLACED(tl_tensor, tl_einsum, const char *equation, int n, const tl_tensor *x);
+#define tl_einsum(...) tl_einsum_at(TL_HERE, __VA_ARGS__)
+/* y_o = a W_o b over the last axes, [..., I], [O, I, J] and [..., J] -> [..., O]: PyTorch's bilinear without its bias. */
+TL_PLACED(tl_tensor, tl_bilinear, tl_tensor a, tl_tensor W, tl_tensor b);
+#define tl_bilinear(...) tl_bilinear_at(TL_HERE, __VA_ARGS__)
+
 /* ---- reductions --------------------------------------------------------------------------------------------- */
 
 /* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped. */
@@ -354,6 +365,72 @@ TL_PLACED(tl_tensor, tl_tril, tl_tensor x, int64_t diagonal);
 #define tl_tril(...) tl_tril_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_triu, tl_tensor x, int64_t diagonal);
 #define tl_triu(...) tl_triu_at(TL_HERE, __VA_ARGS__)
+
+/* ---- windows: convolution and pooling ----------------------------------------------------------------------- */
+
+/* How windows lie along an axis of n elements: window t has the elements t stride + k dilation - begin, k = 0 .. its size - 1, and
+ * there are (n + begin + end - dilation (size - 1) - 1) / stride + 1 of them, rounded down; TL_E_SHAPE if there is none. Padding is
+ * given in elements, so .begin = dilation (size - 1) is causal: output t sees no input after t stride. */
+typedef struct tl_window_opts {
+    size_t size;
+    int64_t stride;     /* default 1; of pooling: the size of its window */
+    int64_t dilation;   /* default 1 */
+    int64_t begin, end; /* so many elements of padding before and after */
+    bool same;          /* padding for n / stride windows, rounded up: padding="same" of Keras and PyTorch */
+    bool
+        count_padding; /* of average pooling: divide by the window's size, padding included, as PyTorch does by default */
+    double fill;       /* of tl_windows and tl_conv1d: the value of padding */
+} tl_window_opts;
+typedef struct tl_window2d_opts {
+    size_t size;
+    int64_t stride[2], dilation[2], begin[2], end[2]; /* of height and of width; padding is 0 */
+    bool same, count_padding;
+} tl_window2d_opts;
+
+/* Sliding windows: [..., n, ...] -> [..., windows, size, ...]. With .stride = size it cuts into pieces. The gradient of an element is
+ * the sum over all windows that have it. */
+TL_API tl_tensor tl_windows_opt(tl_place at, tl_tensor x, int axis, int64_t size, const tl_window_opts *o);
+
+/* y[t, b, o] = bias[o] + sum over k, c of w[k, c, o] x[t stride + k dilation - begin, b, c]: a sequence [T, B, C], a kernel [K, C, O]
+ * and a bias [O] (may be absent) -> [T', B, O]. As everywhere in these libraries nothing is flipped. The kernel is Keras' Conv1D
+ * kernel as it is, and PyTorch's Conv1d weight [O, C, K] with its axes reversed; their inputs are [B, T, C] and [B, C, T]. */
+TL_API tl_tensor tl_conv1d_opt(tl_place at, tl_tensor x, tl_tensor w, tl_tensor bias, const tl_window_opts *o);
+/* The same over height and width: [B, H, W, C], [KH, KW, C, O] -> [B, H', W', O], Keras' Conv2D as it is; PyTorch's has
+ * [B, C, H, W] and [O, C, KH, KW]. */
+TL_API tl_tensor tl_conv2d_opt(tl_place at, tl_tensor x, tl_tensor w, tl_tensor bias, const tl_window2d_opts *o);
+
+/* The largest of each window of each channel, [T, B, C] -> [T', B, C] and [B, H, W, C] -> [B, H', W', C]; NaN if there is one. The
+ * gradient goes to the first of equals, as in PyTorch (tl_max shares it). Padding is never chosen. */
+TL_API tl_tensor tl_max_pool1d_opt(tl_place at, tl_tensor x, int64_t size, const tl_window_opts *o);
+TL_API tl_tensor tl_max_pool2d_opt(tl_place at, tl_tensor x, int64_t height, int64_t width, const tl_window2d_opts *o);
+/* The average of each window, padding not counted (as in Keras; see .count_padding). */
+TL_API tl_tensor tl_average_pool1d_opt(tl_place at, tl_tensor x, int64_t size, const tl_window_opts *o);
+TL_API tl_tensor tl_average_pool2d_opt(tl_place at, tl_tensor x, int64_t height, int64_t width,
+                                       const tl_window2d_opts *o);
+
+#ifndef __cplusplus
+#define tl_windows(x, axis, ...) TL_WINDOWS_(x, axis, __VA_ARGS__, .size = sizeof(tl_window_opts))
+#define TL_WINDOWS_(x, axis, n, ...) tl_windows_opt(TL_HERE, (x), (axis), (n), &(tl_window_opts){ __VA_ARGS__ })
+
+#define tl_conv1d(x, w, ...) TL_CONV1D_(x, w, __VA_ARGS__, .size = sizeof(tl_window_opts))
+#define TL_CONV1D_(x, w, b, ...) tl_conv1d_opt(TL_HERE, (x), (w), (b), &(tl_window_opts){ __VA_ARGS__ })
+
+#define tl_conv2d(x, w, ...) TL_CONV2D_(x, w, __VA_ARGS__, .size = sizeof(tl_window2d_opts))
+#define TL_CONV2D_(x, w, b, ...) tl_conv2d_opt(TL_HERE, (x), (w), (b), &(tl_window2d_opts){ __VA_ARGS__ })
+
+#define tl_max_pool1d(x, ...) TL_MAX_POOL1D_(x, __VA_ARGS__, .size = sizeof(tl_window_opts))
+#define TL_MAX_POOL1D_(x, n, ...) tl_max_pool1d_opt(TL_HERE, (x), (n), &(tl_window_opts){ __VA_ARGS__ })
+
+#define tl_max_pool2d(x, h, ...) TL_MAX_POOL2D_(x, h, __VA_ARGS__, .size = sizeof(tl_window2d_opts))
+#define TL_MAX_POOL2D_(x, h, w, ...) tl_max_pool2d_opt(TL_HERE, (x), (h), (w), &(tl_window2d_opts){ __VA_ARGS__ })
+
+#define tl_average_pool1d(x, ...) TL_AVERAGE_POOL1D_(x, __VA_ARGS__, .size = sizeof(tl_window_opts))
+#define TL_AVERAGE_POOL1D_(x, n, ...) tl_average_pool1d_opt(TL_HERE, (x), (n), &(tl_window_opts){ __VA_ARGS__ })
+
+#define tl_average_pool2d(x, h, ...) TL_AVERAGE_POOL2D_(x, h, __VA_ARGS__, .size = sizeof(tl_window2d_opts))
+#define TL_AVERAGE_POOL2D_(x, h, w, ...)                                                                               \
+    tl_average_pool2d_opt(TL_HERE, (x), (h), (w), &(tl_window2d_opts){ __VA_ARGS__ })
+#endif
 
 /* ---- indexing ----------------------------------------------------------------------------------------------- */
 
