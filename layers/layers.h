@@ -548,6 +548,45 @@ typedef struct tl_attention_cell_opts {
 TL_API tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_memory memory,
                                      const tl_attention_cell_opts *o);
 
+/* ---- normalisation ------------------------------------------------------------------------------------------- */
+
+/* y = gain (x - mean) / sqrt(variance + epsilon) + shift, for each channel of the last axis: [any..., C], rank at least 2, with
+ * parameters gain and shift [C]. While training (tl_training(s)), mean and biased variance are those of x over all other axes, and
+ * running averages of them, average = momentum average + (1 - momentum) now, are kept with the model (tl_model_state "mean", which
+ * starts at 0, and "variance", at 1); otherwise the running averages are used. Keras' defaults; PyTorch's BatchNorm is .momentum =
+ * 0.9 (1 - 0.1), .epsilon = 1e-5, .unbiased = true. Training on no rows (less than two if .unbiased) is TL_E_SHAPE. One layer of a
+ * name a recording: steps of a sequence are normalised together, as [T, B, C]. Ioffe & Szegedy 2015. */
+typedef struct tl_batch_norm_opts {
+    size_t size;
+    double momentum;        /* 0 to 1; default 0.99 */
+    double epsilon;         /* default 1e-3 */
+    bool unbiased;          /* the running variance is of sum (x - mean)^2 / (count - 1); what x is divided by is not */
+    bool no_gain, no_shift; /* Keras: scale=False, center=False; PyTorch: affine=False is both */
+    const char *name;       /* default "batch_norm" */
+} tl_batch_norm_opts;
+TL_API tl_tensor tl_batch_norm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_batch_norm_opts *o);
+
+/* tl_layer_norm over the last axes with parameters gain and shift of those axes' shape. Ba et al. 2016. */
+typedef struct tl_layer_normalization_opts {
+    size_t size;
+    double epsilon;         /* default 1e-3, as in Keras; PyTorch's is 1e-5 */
+    int axes;               /* how many of the last axes are normalised together; default 1 */
+    bool no_gain, no_shift; /* Keras: scale=False, center=False; PyTorch: elementwise_affine=False is both */
+    const char *name;       /* default "layer_normalization" */
+} tl_layer_normalization_opts;
+TL_API tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor x,
+                                            const tl_layer_normalization_opts *o);
+
+#ifndef __cplusplus
+#define tl_batch_norm(s, ...) TL_BATCH_NORM_(s, __VA_ARGS__, .size = sizeof(tl_batch_norm_opts))
+#define TL_BATCH_NORM_(s, x, ...) tl_batch_norm_opt(TL_HERE, (s), (x), &(tl_batch_norm_opts){ __VA_ARGS__ })
+
+#define tl_layer_normalization(s, ...)                                                                                 \
+    TL_LAYER_NORMALIZATION_(s, __VA_ARGS__, .size = sizeof(tl_layer_normalization_opts))
+#define TL_LAYER_NORMALIZATION_(s, x, ...)                                                                             \
+    tl_layer_normalization_opt(TL_HERE, (s), (x), &(tl_layer_normalization_opts){ __VA_ARGS__ })
+#endif
+
 /* ---- losses ------------------------------------------------------------------------------------------------- */
 
 /* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
