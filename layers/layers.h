@@ -548,6 +548,39 @@ typedef struct tl_attention_cell_opts {
 TL_API tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_memory memory,
                                      const tl_attention_cell_opts *o);
 
+/* ---- convolution --------------------------------------------------------------------------------------------- */
+
+/* y = activation(tl_conv1d(x, W, b)) over time, [T, B, C] -> [T', B, units], with parameters W [kernel, C, units] and b [units]:
+ * Keras' Conv1D. .units and .kernel are required; stride, dilation and padding are tl_window_opts' (ops/ops.h). */
+typedef struct tl_convolution1d_opts {
+    size_t size;
+    int64_t units;  /* channels of y, required */
+    int64_t kernel; /* time steps of a window, required */
+    int64_t stride, dilation, begin, end;
+    bool same;   /* Keras: padding="same" */
+    bool causal; /* Keras: padding="causal": before the first step only, and as much as keeps y's length (stride 1) */
+    bool no_bias;
+    tl_activation activation; /* default: none */
+    tl_init kernel_init;      /* default tl_glorot_uniform() */
+    tl_init bias_init;        /* default zeros */
+    const char *name;         /* default "conv1d" */
+} tl_convolution1d_opts;
+TL_API tl_tensor tl_convolution1d_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_convolution1d_opts *o);
+
+/* The same over images, [B, H, W, C] -> [B, H', W', units], with W [height, width, C, units]: Keras' Conv2D. */
+typedef struct tl_convolution2d_opts {
+    size_t size;
+    int64_t units;     /* required */
+    int64_t kernel[2]; /* height and width, required: .kernel = { 3, 3 } */
+    int64_t stride[2], dilation[2], begin[2], end[2];
+    bool same;
+    bool no_bias;
+    tl_activation activation;
+    tl_init kernel_init, bias_init;
+    const char *name; /* default "conv2d" */
+} tl_convolution2d_opts;
+TL_API tl_tensor tl_convolution2d_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_convolution2d_opts *o);
+
 /* ---- normalisation ------------------------------------------------------------------------------------------- */
 
 /* y = gain (x - mean) / sqrt(variance + epsilon) + shift, for each channel of the last axis: [any..., C], rank at least 2, with
@@ -576,16 +609,6 @@ typedef struct tl_layer_normalization_opts {
 } tl_layer_normalization_opts;
 TL_API tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor x,
                                             const tl_layer_normalization_opts *o);
-
-#ifndef __cplusplus
-#define tl_batch_norm(s, ...) TL_BATCH_NORM_(s, __VA_ARGS__, .size = sizeof(tl_batch_norm_opts))
-#define TL_BATCH_NORM_(s, x, ...) tl_batch_norm_opt(TL_HERE, (s), (x), &(tl_batch_norm_opts){ __VA_ARGS__ })
-
-#define tl_layer_normalization(s, ...)                                                                                 \
-    TL_LAYER_NORMALIZATION_(s, __VA_ARGS__, .size = sizeof(tl_layer_normalization_opts))
-#define TL_LAYER_NORMALIZATION_(s, x, ...)                                                                             \
-    tl_layer_normalization_opt(TL_HERE, (s), (x), &(tl_layer_normalization_opts){ __VA_ARGS__ })
-#endif
 
 /* ---- losses ------------------------------------------------------------------------------------------------- */
 
@@ -748,6 +771,20 @@ TL_API tl_tensor tl_penalty_opt(tl_place at, tl_scope *s, const char *pattern, c
 
 #define tl_penalty(s, ...) TL_PENALTY_(s, __VA_ARGS__, .size = sizeof(tl_penalty_opts))
 #define TL_PENALTY_(s, pattern, ...) tl_penalty_opt(TL_HERE, (s), (pattern), &(tl_penalty_opts){ __VA_ARGS__ })
+
+#define tl_convolution1d(s, ...) TL_CONVOLUTION1D_(s, __VA_ARGS__, .size = sizeof(tl_convolution1d_opts))
+#define TL_CONVOLUTION1D_(s, x, ...) tl_convolution1d_opt(TL_HERE, (s), (x), &(tl_convolution1d_opts){ __VA_ARGS__ })
+
+#define tl_convolution2d(s, ...) TL_CONVOLUTION2D_(s, __VA_ARGS__, .size = sizeof(tl_convolution2d_opts))
+#define TL_CONVOLUTION2D_(s, x, ...) tl_convolution2d_opt(TL_HERE, (s), (x), &(tl_convolution2d_opts){ __VA_ARGS__ })
+
+#define tl_batch_norm(s, ...) TL_BATCH_NORM_(s, __VA_ARGS__, .size = sizeof(tl_batch_norm_opts))
+#define TL_BATCH_NORM_(s, x, ...) tl_batch_norm_opt(TL_HERE, (s), (x), &(tl_batch_norm_opts){ __VA_ARGS__ })
+
+#define tl_layer_normalization(s, ...)                                                                                 \
+    TL_LAYER_NORMALIZATION_(s, __VA_ARGS__, .size = sizeof(tl_layer_normalization_opts))
+#define TL_LAYER_NORMALIZATION_(s, x, ...)                                                                             \
+    tl_layer_normalization_opt(TL_HERE, (s), (x), &(tl_layer_normalization_opts){ __VA_ARGS__ })
 #endif
 
 #ifdef __cplusplus

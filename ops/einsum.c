@@ -214,13 +214,10 @@ static bool multiply(einsum *e, term *a, term *b, const char *kept)
     if (strlen(all) > TL_MAX_RANK)
         return wrong(e, TL_E_SHAPE, "a product would have more than %d axes (%s)", TL_MAX_RANK, all);
     bool ta, tb;
-    const bool dots = *inner && !*rows && !*columns; /* no matrices, but rows of numbers */
     const tl_tensor left = matrices(e, a, batch, rows, inner, &ta);
-    const tl_tensor right = dots ? matrices(e, b, batch, columns, inner, &tb)
-                                 : matrices(e, b, batch, inner, columns, &tb);
-    if (dots || !*inner) a->x = tl_mul_at(e->at, left, right);
-    else a->x = tl_gemm_at(e->at, TL_NONE, left, right, ta, tb);
-    if (dots) a->x = tl_sum_at(e->at, a->x, 1, (int[]){ -1 });
+    const tl_tensor right = matrices(e, b, batch, inner, columns, &tb);
+    if (*inner) a->x = tl_gemm_at(e->at, TL_NONE, left, right, ta, tb);
+    else a->x = tl_mul_at(e->at, left, right);
     a->x = shaped(e, a->x, all);
     memcpy(a->letter, all, LETTERS);
     return true;

@@ -230,7 +230,7 @@ TL_PLACED(tl_tensor, tl_min, tl_tensor x, int n, const int *axes); /* as tl_max 
 #define tl_min(...) tl_min_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_min_keep, tl_tensor x, int n, const int *axes);
 #define tl_min_keep(...) tl_min_keep_at(TL_HERE, __VA_ARGS__)
-/* The product, axis by axis in order; that of nothing is 1. The gradient is made without dividing: zeros are no exception. */
+/* The product, axis by axis in order; that of nothing is 1. The gradient is made without dividing: zeros and infinities are no exception. */
 TL_PLACED(tl_tensor, tl_prod, tl_tensor x, int n, const int *axes);
 #define tl_prod(...) tl_prod_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_prod_keep, tl_tensor x, int n, const int *axes);

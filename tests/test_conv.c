@@ -1,4 +1,5 @@
 /* tests/test_conv.c - windows, convolution, pooling and einsum against their definitions, written here as loops, and PyTorch. */
+#include "layers/layers.h"
 #include "support.h"
 
 static tl_model *model;
@@ -69,6 +70,8 @@ static void refused(int line, tl_tensor y, tl_status status, const char *words)
     root = tl_root(tape);
 }
 #define REFUSED(y, status, words) refused(__LINE__, (y), TL_E_##status, (words))
+
+#define CUBE(a, b, c) tl_full(root, TL_DIMS(a, b, c), 1)
 
 /* ---- windows and convolution -------------------------------------------------------------------------------------- */
 
@@ -179,6 +182,44 @@ Test(conv, same_padding_is_keras)
     ARE(tl_conv1d(x, even, TL_NONE, .begin = 1), LIST(10, 21, 32, 43, 54), 5, 1, 1); /* causal */
     ARE(tl_conv2d(tl_reshape(x4, TL_DIMS(1, 2, 2, 1)), tl_reshape(w, TL_DIMS(3, 1, 1, 1)), TL_NONE, .same = true),
         LIST(310, 420, 31, 42), 1, 2, 2, 1);
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------- */
+
+TestSuite(layers, .init = setup, .fini = teardown);
+
+Test(layers, are_the_ops_with_parameters)
+{
+    static double v[MOST];
+    const tl_tensor x = wave(v, 0.7, 0.3, TL_DIMS(5, 2, 3)), image = wave(v, 0.4, 0.1, TL_DIMS(2, 4, 5, 3));
+    const tl_tensor y = tl_convolution1d(root, x, .units = 4, .kernel = 3, .dilation = 2, .causal = true,
+                                         .activation = tl_tanh, .bias_init = normal);
+    const tl_tensor z = tl_convolution2d(root, image, .units = 4, .kernel = { 2, 3 }, .stride = { 1, 2 }, .same = true,
+                                         .no_bias = true, .name = "eye");
+    cr_assert(!tl_failed(tape), "%s", tl_tape_message(tape));
+    tl_scope *again = tl_again(tl_in(root, "conv1d")), *eye = tl_again(tl_in(root, "eye"));
+    const tl_tensor W = tl_param(again, "W", TL_DIMS(3, 3, 4)), b = tl_param(again, "b", TL_DIMS(4));
+    const tl_tensor V = tl_param(eye, "W", TL_DIMS(2, 3, 3, 4));
+    double *want[] = { values_of(tl_tanh(tl_conv1d(x, W, b, .dilation = 2, .begin = 4))),
+                       values_of(tl_conv2d(image, V, TL_NONE, .stride = { 1, 2 }, .same = true)) };
+    ARE(y, want[0], 5, 2, 4);
+    ARE(z, want[1], 2, 4, 3, 4);
+    double *w = values_of(V), most = sqrt(6. / (2 * 3 * 3 + 2 * 3 * 4)), largest = 0;
+    for (int i = 0; i < 72; i++) largest = fmax(largest, fabs(w[i]));
+    cr_assert(largest <= most && largest > 0.9 * most, "Glorot's bounds: %g of %g", largest, most);
+    free(want[0]), free(want[1]), free(w);
+}
+
+Test(layers, refuse_what_makes_no_sense)
+{
+    REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .kernel = 2), ARGUMENT, "convolution1d: .units is missing");
+    REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .units = 2), ARGUMENT, "convolution1d: .kernel is missing");
+    REFUSED(tl_convolution2d(root, CUBE(5, 2, 3), .units = 2, .kernel = { 1 }), ARGUMENT, ".kernel is missing");
+    REFUSED(tl_convolution2d(root, CUBE(5, 2, 3), .units = 2, .kernel = { 1, 1 }), SHAPE, "x has rank 3");
+    REFUSED(tl_convolution1d(root, TL_NONE, .units = 2, .kernel = 1), ABSENT, "x is absent");
+    REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .units = 2, .kernel = 2, .causal = true, .end = 1), ARGUMENT,
+            "both .causal and other padding");
+    REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .units = 2, .kernel = 6), SHAPE, "a window of 6 does not fit");
 }
 
 /* ---- pooling ------------------------------------------------------------------------------------------------------ */
@@ -345,6 +386,43 @@ Test(einsum, is_its_definition)
     }
 }
 
+Test(einsum, agrees_with_bilinear)
+{
+    static double v[MOST];
+    const tl_tensor x[] = { wave(v, 0.7, 0.3, TL_DIMS(2, 3, 4)), wave(v, 1.3, 0.2, TL_DIMS(5, 4, 2)),
+                            wave(v, 0.9, 1, TL_DIMS(2, 3, 2)) };
+    double *want = values_of(tl_einsum("abi,oij,abj->abo", 3, x));
+    ARE(tl_bilinear(x[0], x[1], x[2]), want, 2, 3, 5);
+    free(want);
+}
+
+/* Each allocation fails in turn: an error, and nothing is lost. */
+Test(conv, survives_lack_of_memory)
+{
+    double x[48] = { 0 };
+    const tl_array in = DOUBLES(x, 8, 3, 2);
+    int failures = 0;
+    for (uint64_t n = 1;; n++) {
+        tl_tape *t = NULL;
+        tl_fail_allocation(n);
+        tl_model *m = tl_model_new(.dtype = TL_F64);
+        if (m) t = tl_tape_new(m);
+        if (t) {
+            const tl_tensor handle = tl_input(tl_root(t), "x", in);
+            tl_backward(
+                tl_add(all_of_them(tl_root(t), &handle, NULL), products(tl_in(tl_root(t), "p"), &handle, NULL)));
+        }
+        const bool failed = tl_failed(t);
+        tl_fail_allocation(0);
+        cr_assert(!t || !failed || tl_tape_status(t) == TL_E_MEMORY, "%s", tl_message());
+        tl_tape_free(t);
+        tl_model_free(m);
+        failures += failed;
+        if (!failed) break;
+    }
+    cr_assert(failures > 3, "%d", failures);
+}
+
 Test(einsum, of_a_batch_is_one_product)
 {
     static double v[MOST];
@@ -399,7 +477,6 @@ Test(einsum, refuses_bad_equations)
     REFUSED(tl_bilinear(M(2, 3), tl_full(root, TL_DIMS(5, 3, 4), 1), M(3, 4)), SHAPE, "[O,I,J]");
 }
 
-#define CUBE(a, b, c) tl_full(root, TL_DIMS(a, b, c), 1)
 Test(conv, refuses_what_does_not_fit)
 {
     REFUSED(tl_conv1d(CUBE(5, 2, 3), CUBE(2, 4, 1), TL_NONE), SHAPE,

@@ -1173,6 +1173,39 @@ static tl_tensor first_part(tl_place at, tl_tensor x, int n, int axis)
     return part[0];
 }
 
+/* PyTorch 1.13.1 has the same, but for NaN gradients where ours have a limit. */
+Test(values, of_infinities_and_of_nothing_in_reductions)
+{
+    for (tl_dtype type = TL_F32; type <= TL_F64; type++) {
+        begin(type);
+        tl_tensor x = ROW(-INFINITY, -INFINITY, -INFINITY);
+        ARE(tl_prod(x, TL_ALL), -INFINITY);
+        ARE(gradient(tl_prod(x, TL_ALL), x), INFINITY, INFINITY, INFINITY); /* no 0 / 0 and no inf / inf */
+        ARE(gradient(tl_max(x, TL_ALL), x), 1 / 3., 1 / 3., 1 / 3.);
+        ARE(tl_l2_normalize(x, TL_ALL, 1e-12), NAN, NAN, NAN);
+        x = ROW(INFINITY, 1, INFINITY);
+        ARE(tl_var(x, TL_ALL, 0), NAN);
+        ARE(gradient(tl_max(x, TL_ALL), x), 0.5, 0, 0.5);
+        ARE(gradient(tl_topk(x, 1, 0, NULL), x), 1, 0, 0);
+        ARE(tl_l2_normalize(x, TL_ALL, 1e-12), NAN, 0, NAN);
+        x = ROW(0, -0.0, 0);
+        ARE(tl_l2_normalize(x, TL_ALL, 1), 0, -0.0, 0);
+        ARE(gradient(tl_l2_normalize(x, TL_ALL, 0.5), x), 2, 2, 2);
+        x = NUMBERS(DIMS(2, 3), -INFINITY, 0, 1, -INFINITY, 0, -INFINITY);
+        ARE(tl_softmax_axis(x, 0), 0, 0.5, 1, 0, 0.5, 0);
+        ARE(tl_log_softmax_axis(x, 0), -INFINITY, -M_LN2, 0, -INFINITY, -M_LN2, -INFINITY);
+        const tl_tensor none = NUMBERS(DIMS(3, 0), 0);
+        IS_EMPTY(tl_softmax_axis(none, 0));
+        IS_EMPTY(tl_softmax_axis(none, 1));
+        IS_EMPTY(tl_l2_normalize(none, TL_AXES(1), 1));
+        ARE(tl_prod(none, TL_AXES(1)), 1, 1, 1);
+        IS_EMPTY(tl_var(none, TL_AXES(0), 1));
+        IS_EMPTY(tl_topk(none, 2, 0, NULL));
+        SHAPE_IS(tl_topk(none, 2, 0, NULL), 2, 0);
+        end();
+    }
+}
+
 Test(refused, are_shapes_that_do_not_fit)
 {
     REFUSED(tl_add(ROW(1, 2), ROW(1, 2, 3)), SHAPE, "add [2] x [3]: dimensions 2 and 3 do not broadcast");
