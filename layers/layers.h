@@ -588,7 +588,8 @@ TL_API tl_tensor tl_convolution2d_opt(tl_place at, tl_scope *s, tl_tensor x, con
  * running averages of them, average = momentum average + (1 - momentum) now, are kept with the model (tl_model_state "mean", which
  * starts at 0, and "variance", at 1); otherwise the running averages are used. Keras' defaults; PyTorch's BatchNorm is .momentum =
  * 0.9 (1 - 0.1), .epsilon = 1e-5, .unbiased = true. Training on no rows (less than two if .unbiased) is TL_E_SHAPE. One layer of a
- * name a recording: steps of a sequence are normalised together, as [T, B, C]. Ioffe & Szegedy 2015. */
+ * name a recording: steps of a sequence are normalised together, as [T, B, C]. A mask that x carries is handed on, but padding
+ * counts like the rest. Ioffe & Szegedy 2015. */
 typedef struct tl_batch_norm_opts {
     size_t size;
     double momentum;        /* 0 to 1; default 0.99 */
@@ -599,7 +600,8 @@ typedef struct tl_batch_norm_opts {
 } tl_batch_norm_opts;
 TL_API tl_tensor tl_batch_norm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_batch_norm_opts *o);
 
-/* tl_layer_norm over the last axes with parameters gain and shift of those axes' shape. Ba et al. 2016. */
+/* tl_layer_norm over the last axes with parameters gain and shift of those axes' shape. Hands on the mask that x carries.
+ * Ba et al. 2016. */
 typedef struct tl_layer_normalization_opts {
     size_t size;
     double epsilon;         /* default 1e-3, as in Keras; PyTorch's is 1e-5 */

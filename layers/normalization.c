@@ -71,7 +71,7 @@ tl_tensor tl_batch_norm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_batc
     else {
         o.momentum = tl__number(o.momentum, 0.99);
         o.epsilon = tl__number(o.epsilon, 1e-3);
-        y = batch_norm(at, tl__inside(at, s, o.name ? o.name : "batch_norm"), x, &o);
+        y = tl__hand_on(batch_norm(at, tl__inside(at, s, o.name ? o.name : "batch_norm"), x, &o), x);
     }
     tl_leave(s, m);
     return y;
@@ -110,7 +110,7 @@ tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor x, cons
     if (!tl__options(at, s, "layer_normalization", &o, sizeof o, given)) y = tl__failed(at, s);
     else {
         o.epsilon = tl__number(o.epsilon, 1e-3);
-        y = layer_norm(at, tl__inside(at, s, o.name ? o.name : "layer_normalization"), x, &o);
+        y = tl__hand_on(layer_norm(at, tl__inside(at, s, o.name ? o.name : "layer_normalization"), x, &o), x);
     }
     tl_leave(s, m);
     return y;

@@ -132,6 +132,19 @@ Test(normalization, gradients_agree_with_differences)
     }
 }
 
+Test(normalization, hands_on_the_mask)
+{
+    tl_model *model = tl_model_new(.dtype = TL_F64);
+    tl_tape *tape = tl_tape_new(model);
+    tl_scope *s = tl_root(tape);
+    const tl_tensor mask = tl_full(s, TL_DIMS(2, 3), 1), x = tl_masked(tl_full(s, TL_DIMS(2, 3, 4), 1), mask);
+    cr_expect(tl_is(tl_mask_of(tl_batch_norm(s, x)), mask));
+    cr_expect(tl_is(tl_mask_of(tl_layer_normalization(s, x)), mask));
+    cr_expect(!tl_failed(tape), "%s", tl_tape_message(tape));
+    tl_tape_free(tape);
+    tl_model_free(model);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------------------------- */
 
 static void refused(int line, tl_model *model, tl_tape *tape, tl_tensor y, tl_status status, const char *words)
