@@ -19,7 +19,10 @@ tl_tensor tl_cross_entropy_at(tl_place at, tl_tensor logits, tl_tensor ids)
 {
     if (tl_absent(ids)) return TL_NONE;
     const tl_tensor m = tl__mask_of(logits);
-    if (!tl_absent(m)) ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
+    if (!tl_absent(m)) {
+        logits = real_part(m, logits);
+        ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
+    }
     return tl_neg_at(at, mean(at, m, real_part(m, tl_pick_at(at, tl_log_softmax_at(at, logits), ids))));
 }
 

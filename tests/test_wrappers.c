@@ -343,6 +343,11 @@ Test(masks, a_loss_is_the_mean_over_what_is_real)
     double *v = values_of(d);
     for (int i = 0; i < 12; i++) cr_assert(i < 9 ? isfinite(v[i]) && v[i] != 0 : v[i] == 0);
     free(v);
+    const tl_tensor nan = tl_where(tl_const(b.s, TL_DIMS(2, 2, 1), (double[]){ 1, 1, 1, 0 }), z, tl_full_like(z, NAN));
+    tl_grad(tl_cross_entropy(tl_masked(nan, tl_mask_of(z)), ids), &z, 1, &d);
+    v = values_of(d);
+    for (int i = 0; i < 12; i++) cr_assert(i < 9 ? isfinite(v[i]) : v[i] == 0);
+    free(v);
     const tl_tensor nothing = tl_masked(z, tl_ids_const(b.s, TL_DIMS(2), (int32_t[]){ 0, 0 }));
     values_are(tl_cross_entropy(nothing, ids), (double[]){ 0 });
     end(b);
