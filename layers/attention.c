@@ -381,12 +381,14 @@ tl_tensor tl_multi_head_attention_opt(tl_place at, tl_scope *s, tl_tensor query,
     return attend_once(at, s, query, tl_absent(value) ? query : value, &r);
 }
 
+const char *tl__memory_name(tl_memory m) { return ((const attention *)m.options)->name; }
+
 tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory m, tl_tensor query, const tl_attend_opts *given)
 {
     tl_attend_opts o;
     const tl_place_mark mark = tl_enter(at, s);
     tl__options(at, s, "attend", &o, sizeof o, given);
-    tl_scope *inner = m.options && tl__well(s) ? tl__inside(at, s, ((const attention *)m.options)->name) : s;
+    tl_scope *inner = m.options && tl__well(s) ? tl__inside(at, s, tl__memory_name(m)) : s;
     const tl_tensor y = attend_well(at, inner, &m, query, &o);
     tl_leave(s, mark);
     return y;

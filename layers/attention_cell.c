@@ -17,8 +17,12 @@ static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ct
     const tl_tensor c = tl_attend(s, a->memory, h, .weights = &weights);
     if (a->o.emit_weights) tl_emit(s, "weights", weights);
     if (a->o.concat) return *fed = c, joined(h, c);
-    return *fed = tl_dense(s, joined(c, h), .name = "combine", .units = tl_dim(*fed, -1), .no_bias = true,
-                           .activation = a->o.activation ? a->o.activation : tl_tanh, .kernel_init = a->o.kernel_init);
+    const tl_place_mark m = tl_enter(TL_NOWHERE, s);
+    *fed = tl_dense(tl_in(s, tl__memory_name(a->memory)), joined(c, h), .name = "combine", .units = tl_dim(*fed, -1),
+                    .no_bias = true, .activation = a->o.activation ? a->o.activation : tl_tanh,
+                    .kernel_init = a->o.kernel_init);
+    tl_leave(s, m);
+    return *fed;
 }
 
 static void start(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state, const void *ctx)

@@ -52,6 +52,9 @@ tl_tensor tl__mask_of(tl_tensor x);
 tl_tensor tl__rows(tl_tensor x);
 tl_tensor tl__unrows(tl_tensor y, tl_tensor like);
 
+/* The name of the layer that made it, under which those who attend have their parameters. */
+const char *tl__memory_name(tl_memory memory);
+
 /* "[32,64]" */
 typedef struct tl__shape_text {
     char s[TL_MAX_RANK * 21 + 3];

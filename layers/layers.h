@@ -535,7 +535,8 @@ TL_API tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory memory, tl_te
 
 /* A cell around any cell, Luong et al. 2015 with input feeding (section 3.3): the inner cell's input is x joined with
  * the previous attentional vector a; its output h is the query, c the context found;
- *     a = tanh([c, h] W)        which is the output, and fed back.  W [V + H, units] is combine/W
+ *     a = tanh([c, h] W)        which is the output, and fed back.  W [V + H, units] is combine/W,
+ *     under the memory's name
  * One more state, a (zeros at first), after the inner cell's. */
 typedef struct tl_attention_cell_opts {
     size_t size;

@@ -653,7 +653,7 @@ static tl_tensor loop_fn(tl_scope *s, const tl_tensor *x, const around *a, tl_ce
             y[t] = tl_concat(2, (tl_tensor[]){ h, c }, 1);
             fed = c;
         } else {
-            const tl_tensor W = tl_param(tl_in(step, "combine"), "W", TL_DIMS(V + tl_dim(h, 1), A));
+            const tl_tensor W = tl_param(tl_in(tl_in(step, "attention"), "combine"), "W", TL_DIMS(V + tl_dim(h, 1), A));
             y[t] = fed = tl_tanh(tl_matmul(tl_concat(2, (tl_tensor[]){ c, h }, 1), W));
         }
     }

@@ -79,13 +79,26 @@ static tl_cell variational(tl_scope *s, tl_cell c)
 static tl_cell learned(tl_scope *s, tl_cell c) { return tl_learned_start_cell(s, c); }
 static tl_cell twice(tl_scope *s, tl_cell c) { return tl_stack_cell(s, 2, ((tl_cell[]){ c, c })); }
 
+/* Looks things up that are the same for all rows, so that rows may be cut and moved. */
+static int64_t memory_rows;
+static const char *memory_name; /* attention to a memory within attention to another: each by its name */
+static tl_cell attention(tl_scope *s, tl_cell c)
+{
+    double v[4 * UNITS];
+    uint64_t seed = 17;
+    for (int i = 0; i < COUNT(v); i++) v[i] = noise(&seed);
+    const tl_tensor value = tl_broadcast_to(tl_const(s, TL_DIMS(4, 1, UNITS), v), TL_DIMS(4, memory_rows, UNITS));
+    return tl_attention_cell(s, c, tl_attention_memory(s, value, .score = TL_SCORE_GENERAL, .name = memory_name));
+}
+
+typedef tl_cell wrapper(tl_scope *s, tl_cell c);
 static const struct {
     const char *name;
-    tl_cell (*around)(tl_scope *s, tl_cell c);
+    wrapper *around;
 } wrappers[] = {
     { "", NULL },           { "residual", residual },       { "zoneout", zoneout },
     { "dropout", dropout }, { "variational", variational }, { "learned", learned },
-    { "twice", twice },
+    { "twice", twice },     { "attention", attention },
 };
 
 typedef struct subject {
@@ -95,7 +108,9 @@ typedef struct subject {
 static tl_cell cell_of(tl_scope *s, const subject *q)
 {
     tl_cell c = cells[q->cell].cell(s);
+    memory_name = "near";
     if (wrappers[q->inner].around) c = wrappers[q->inner].around(s, c);
+    memory_name = "far";
     if (wrappers[q->outer].around) c = wrappers[q->outer].around(s, c);
     return c;
 }
@@ -107,13 +122,19 @@ static const char *name_of(const subject *q)
     return text;
 }
 
+/* Initial states are learned once under their names; attention widens the input, to which its cell's output is added. */
+static bool makes_sense(wrapper *inner, wrapper *around)
+{
+    return !(inner == learned && around == learned) && !(inner == residual && around == attention);
+}
+
 /* Every cell in every wrapper, and every ordered pair of wrappers on two cells. */
 static void each_subject(void (*test)(const subject *q))
 {
     for (int c = 0; c < COUNT(cells); c++)
         for (int w = 0; w < COUNT(wrappers); w++)
             for (int v = 0; v < (c < 2 && w ? COUNT(wrappers) : 1); v++)
-                if (v != w || wrappers[v].around != learned) test(&(subject){ c, w, v }); /* learned twice: an error */
+                if (makes_sense(wrappers[w].around, wrappers[v].around)) test(&(subject){ c, w, v });
 }
 
 /* ---- one run ------------------------------------------------------------------------------------------------------ */
@@ -225,6 +246,7 @@ static void stir(tl_scope *s)
 
 static outcome run_job(const job *j)
 {
+    memory_rows = j->B;
     tl_model *model = tl_model_new(.seed = 5);
     tl_tape *tape = tl_tape_new(model, .training = j->training);
     tl_scope *s = tl_root(tape);
@@ -461,6 +483,7 @@ Test(sequences, a_loop_in_c_is_the_layer) { each_subject(loop); }
 static tl_tensor checked_loss(tl_scope *s, const tl_tensor *in, void *user)
 {
     const job *j = user;
+    memory_rows = j->B;
     tl_tensor final[2 * MAX_STATES];
     int n;
     const tl_tensor y = run_layer(s, in, j, final, &n);
