@@ -305,6 +305,10 @@ TL_PLACED(tl_scope *, tl_in, tl_scope *s, const char *name);
 TL_PLACED(tl_scope *, tl_step, tl_scope *s, int64_t t);
 #define tl_step(...) tl_step_at(TL_HERE, __VA_ARGS__)
 
+/* The t of the innermost tl_step() that s is in; -1 outside of steps, and once the tape has failed. For cells that keep
+ * time: a step may record other operations than its neighbours. */
+TL_API int64_t tl_step_number(const tl_scope *s);
+
 /* A fresh visit of s: the same parameters once more, where sharing is meant. */
 TL_PLACED(tl_scope *, tl_again, tl_scope *s);
 #define tl_again(...) tl_again_at(TL_HERE, __VA_ARGS__)

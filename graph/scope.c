@@ -135,6 +135,13 @@ tl_scope *tl_step_at(tl_place at, tl_scope *s, int64_t i)
     return move_to(at, new_scope(s, s->path, slot ? (const tl_visit *)(uintptr_t)*slot : NULL, s->overlay));
 }
 
+int64_t tl_step_number(const tl_scope *s)
+{
+    const tl_visit *v = tl_alive(s) ? s->visit : NULL;
+    while (v && v->kind != TL_VISIT_STEP) v = v->parent;
+    return v ? v->index : -1;
+}
+
 /* A fresh visit, numbered within its parent's, so that random numbers know it apart. */
 static const tl_visit *fresh_visit(tl_scope *s)
 {

@@ -82,6 +82,21 @@ Test(visits, a_step_of_a_step)
     end();
 }
 
+Test(visits, know_their_step)
+{
+    begin();
+    tl_scope *outer = tl_step(tl_in(root, "outer"), 3), *inner = tl_step(tl_in(outer, "inner"), 0);
+    cr_assert_eq(tl_step_number(root), -1);
+    cr_assert_eq(tl_step_number(tl_in(root, "outer")), -1);
+    cr_assert_eq(tl_step_number(outer), 3);
+    cr_assert_eq(tl_step_number(inner), 0); /* the innermost one */
+    cr_assert_eq(tl_step_number(tl_again(tl_in(outer, "gate"))), 3);
+    cr_assert_eq(tl_step_number(tl_overlay(tl_steady(outer), 0, NULL, NULL)), 3);
+    cr_assert_eq(tl_step_number(NULL), -1);
+    ok();
+    end();
+}
+
 Test(visits, again_is_a_fresh_visit_at_each_call)
 {
     begin();

@@ -1,0 +1,108 @@
+/* examples/gallery/gallery.c - check, train, judge. */
+#include "gallery.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct run {
+    gallery g;
+    int n; /* inputs */
+    tl_model *model;
+    tl_trainer *trainer;
+} run;
+
+int gallery_pick(tl_random *random, int n) { return (int)(tl_random_next(random) * n); }
+
+tl_tensor gallery_accuracy(tl_tensor logits, tl_tensor ids)
+{
+    return tl_mean(tl_equal(tl_argmax(logits, -1), ids), TL_ALL);
+}
+
+/* Status and memory are looked at here, once; everything before it may fail as it likes. */
+static void must(bool well, const char *what)
+{
+    if (well) return;
+    fprintf(stderr, "%s: %s\n", what, tl_message());
+    exit(1);
+}
+
+static void check(const run *r)
+{
+    tl_gradcheck_opts o = r->g.check;
+    o.size = sizeof o;
+    o.second_order = !r->g.first_order;
+    const tl_gradcheck_result c = tl_gradcheck_opt(r->model, r->g.model, r->g.in, r->n, r->g.user, &o);
+    must(c.passed, "gradient check");
+    printf("gradients agree with differences: %d probes, worst relative error %.1e", c.probes, c.worst);
+    printf(c.kinks ? " (%d left out at kinks)\n" : "\n", c.kinks);
+}
+
+/* The mean loss on eight batches, the same at every call. */
+static double held_out(const run *r, const char *when)
+{
+    enum { BATCHES = 8 };
+    tl_random random = { .key = 1 };
+    double loss = 0, sum = 0, accuracy = 0;
+    for (int b = 0; b < BATCHES; b++) {
+        r->g.fill(r->g.in, &random);
+        must(!tl_test_step(r->trainer, r->g.in, r->n, &loss), "test");
+        sum += loss / BATCHES;
+        accuracy += tl_get_scalar(tl_trainer_session(r->trainer, TL_TEST), "accuracy") / BATCHES;
+    }
+    printf("%s training: loss %.4f", when, sum);
+    if (!isnan(accuracy)) printf(", accuracy %.3f", accuracy);
+    printf("\n");
+    return sum;
+}
+
+static void train(const run *r)
+{
+    tl_random random = { .key = 2 };
+    tl_progress p = tl_progress_begin(stdout, "training", r->g.steps, "steps");
+    char text[32] = "";
+    double loss, mean = NAN;
+    for (int step = 1; step <= r->g.steps; step++) {
+        r->g.fill(r->g.in, &random);
+        must(!tl_train_step(r->trainer, r->g.in, r->n, &loss), "training");
+        mean = isnan(mean) ? loss : mean + 0.05 * (loss - mean);
+        snprintf(text, sizeof text, "loss %.4f", mean);
+        tl_progress_show(&p, step, text);
+    }
+    tl_progress_end(&p, text);
+}
+
+/* Inputs are f32 or i32, both of four bytes. */
+static void make_inputs(run *r)
+{
+    for (; r->n < GALLERY_INPUTS && r->g.in[r->n].dtype; r->n++) {
+        tl_array *a = &r->g.in[r->n];
+        size_t size = 4;
+        for (int i = 0; i < a->rank; i++) size *= (size_t)a->dim[i];
+        a->data = calloc(1, size);
+        must(a->data, "out of memory");
+    }
+}
+
+int gallery_run(const gallery *g)
+{
+    run r = { .g = *g };
+    printf("%s\n", g->title);
+    make_inputs(&r);
+    r.model = tl_model_new(.seed = g->seed ? g->seed : 1);
+    must(r.model, "model");
+    const tl_optimizer_desc optimizer = g->optimizer.size ? g->optimizer : tl_adam(.lr = 0.01);
+    r.trainer = tl_trainer_new(r.model, g->model, .user = g->user, .optimizer = optimizer, .clip_norm = 1);
+    must(r.trainer, "trainer");
+    g->fill(r.g.in, &(tl_random){ .key = 3 });
+    check(&r);
+    const double before = held_out(&r, "before");
+    train(&r);
+    const double after = held_out(&r, "after");
+    const bool learned = after <= g->factor * before;
+    printf("%s: loss %.4f -> %.4f, to be at most %g of what it was\n", learned ? "ok" : "NOT LEARNED", before, after,
+           g->factor);
+    tl_trainer_free(r.trainer);
+    tl_model_free(r.model);
+    for (int k = 0; k < r.n; k++) free(r.g.in[k].data);
+    return !learned;
+}

@@ -1,0 +1,33 @@
+/* examples/gallery/gallery.h - what the programs of the gallery share. Each is one architecture on one tiny task: its
+ * gradients are checked against differences, it is trained, and it must have learned. */
+#ifndef GALLERY_H
+#define GALLERY_H
+
+#include "tapeloop.h"
+
+#define GALLERY_INPUTS 8
+
+typedef struct gallery {
+    const char *title;
+    tl_model_fn model; /* from a batch to its loss; an output called "accuracy" (a scalar) is shown if there is one */
+    void *user;        /* handed to it */
+    void (*fill)(const tl_array *in, tl_random *random); /* writes a fresh batch into in[0], in[1], ... */
+    tl_array in[GALLERY_INPUTS]; /* shapes of the inputs, f32 or i32: tl_array_of(TL_F32, TL_DIMS(T, B, D), NULL) */
+    int steps;                   /* of training */
+    double factor;               /* the loss on held-out batches must fall to at most this share of what it was */
+    tl_optimizer_desc optimizer; /* default: tl_adam(.lr = 0.01) */
+    uint64_t seed;               /* default 1 */
+    tl_gradcheck_opts check;     /* beyond the second order, which is on */
+    bool first_order;            /* where the gradient has no derivative worth checking */
+} gallery;
+
+/* main() of a program: exit status 0 if the gradients agree with differences and the loss has fallen. */
+int gallery_run(const gallery *g);
+
+/* A whole number in 0..n-1. */
+int gallery_pick(tl_random *random, int n);
+
+/* Mean of [the largest logit is at the id]: [..., V], i32 [...] -> a scalar, for tl_output(s, "accuracy", ...). */
+tl_tensor gallery_accuracy(tl_tensor logits, tl_tensor ids);
+
+#endif
