@@ -1,7 +1,7 @@
 /* examples/gallery/clockwork.c - the clockwork RNN, Koutnik, Greff, Gomez & Schmidhuber 2014.
  *
- * The state is cut into modules of periods 1, 2, 4, ...; at step t only the modules whose period divides t are computed,
- * the others keep what they have. A module hears itself and the slower ones:
+ * The state is cut into modules of periods 1, 2, 4, ...; at step t only the modules whose period divides t are
+ * computed, the others keep what they have. A module hears itself and the slower ones:
  *     h_i' = tanh(x W_i + [h_i, h_i+1, ...] U_i + b_i)    where t mod 2^i = 0,    h_i' = h_i    elsewhere
  *
  * The task: which of four symbols came first, after steps of noise? Only the slow modules remember. */
