@@ -3,13 +3,13 @@
  * Within a step the inner cell runs up to N times, the first with a flag beside its input:
  *     y_n, s_n = cell([x, n = 1], s_n-1)      h_n = sigmoid(s_n w + b)
  *     p_n = h_n while h_1 + ... + h_n < 1 - epsilon, then R = 1 - (h_1 + ... + h_n-1) once, then 0
- *     y = sum p_n y_n,   s = sum p_n s_n,     and the loss gains cost (runs + R)
+ *     y = sum p_n y_n,   s = sum p_n s_n,     and the loss gains cost (number of runs + R)
  * Each row halts by itself: what is left of its 1 becomes 0, and later runs count nothing.
  *
- * The task: at each step, is the number of ones seen so far odd? A vector holds 0 to 4 of them. */
+ * The task: at each step, is the number of ones seen so far odd? A vector holds 0 to 2 of them. */
 #include "gallery.h"
 
-enum { T = 4, B = 16, BITS = 4, UNITS = 12, MOST = 4 };
+enum { T = 4, B = 32, BITS = 2, UNITS = 16, MOST = 4 };
 
 typedef struct pondering {
     tl_cell cell; /* of one state */
@@ -71,10 +71,10 @@ int main(void)
     return gallery_run(&(gallery){
         .title = "adaptive computation time: the parity of all bits so far",
         .model = model,
+        .show = "ponder",
         .fill = fill,
         .in = { tl_array_of(TL_F32, TL_DIMS(T, B, BITS), NULL), tl_array_of(TL_I32, TL_DIMS(T, B), NULL) },
-        .steps = 2000,
+        .steps = 3000,
         .factor = 0.3,
-        .check = { .directions = 1 },
     });
 }

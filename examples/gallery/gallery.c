@@ -26,15 +26,21 @@ static void must(bool well, const char *what)
     exit(1);
 }
 
+/* Every time step's own contribution in first order; the second order as a whole. */
 static void check(const run *r)
 {
     tl_gradcheck_opts o = r->g.check;
     o.size = sizeof o;
-    o.second_order = !r->g.first_order;
-    const tl_gradcheck_result c = tl_gradcheck_opt(r->model, r->g.model, r->g.in, r->n, r->g.user, &o);
-    must(c.passed, "gradient check");
-    printf("gradients agree with differences: %d probes, worst relative error %.1e", c.probes, c.worst);
-    printf(c.kinks ? " (%d left out at kinks)\n" : "\n", c.kinks);
+    for (int order = 1; order <= (r->g.first_order ? 1 : 2); order++) {
+        o.second_order = order == 2;
+        o.no_steps |= o.second_order;
+        const tl_gradcheck_result c = tl_gradcheck_opt(r->model, r->g.model, r->g.in, r->n, r->g.user, &o);
+        must(c.passed, "gradient check");
+        printf("gradients agree with differences (order %d): %d probes, worst relative error %.1e", order, c.probes,
+               c.worst);
+        if (c.kinks) printf(", %d left out at kinks", c.kinks);
+        printf("\n");
+    }
 }
 
 /* The mean loss on eight batches, the same at every call. */
@@ -42,17 +48,20 @@ static double held_out(const run *r, const char *when)
 {
     enum { BATCHES = 8 };
     tl_random random = { .key = 1 };
-    double loss = 0, sum = 0, accuracy = 0;
+    const char *const shown[] = { "accuracy", r->g.show };
+    double loss = 0, mean = 0, value[2] = { 0 };
     for (int b = 0; b < BATCHES; b++) {
         r->g.fill(r->g.in, &random);
         must(!tl_test_step(r->trainer, r->g.in, r->n, &loss), "test");
-        sum += loss / BATCHES;
-        accuracy += tl_get_scalar(tl_trainer_session(r->trainer, TL_TEST), "accuracy") / BATCHES;
+        mean += loss / BATCHES;
+        for (int k = 0; k < 2 && shown[k]; k++)
+            value[k] += tl_get_scalar(tl_trainer_session(r->trainer, TL_TEST), shown[k]) / BATCHES;
     }
-    printf("%s training: loss %.4f", when, sum);
-    if (!isnan(accuracy)) printf(", accuracy %.3f", accuracy);
+    printf("%s training: loss %.4f", when, mean);
+    for (int k = 0; k < 2 && shown[k]; k++)
+        if (!isnan(value[k])) printf(", %s %.3f", shown[k], value[k]);
     printf("\n");
-    return sum;
+    return mean;
 }
 
 static void train(const run *r)

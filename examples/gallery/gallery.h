@@ -10,14 +10,15 @@
 typedef struct gallery {
     const char *title;
     tl_model_fn model; /* from a batch to its loss; an output called "accuracy" (a scalar) is shown if there is one */
-    void *user;        /* handed to it */
+    const char *show;  /* so is an output of this name */
+    void *user;        /* handed to the model */
     void (*fill)(const tl_array *in, tl_random *random); /* writes a fresh batch into in[0], in[1], ... */
     tl_array in[GALLERY_INPUTS]; /* shapes of the inputs, f32 or i32: tl_array_of(TL_F32, TL_DIMS(T, B, D), NULL) */
     int steps;                   /* of training */
     double factor;               /* the loss on held-out batches must fall to at most this share of what it was */
     tl_optimizer_desc optimizer; /* default: tl_adam(.lr = 0.01) */
     uint64_t seed;               /* default 1 */
-    tl_gradcheck_opts check;     /* beyond the second order, which is on */
+    tl_gradcheck_opts check;     /* its options; of order 1 with every time step, then of order 2 */
     bool first_order;            /* where the gradient has no derivative worth checking */
 } gallery;
 
