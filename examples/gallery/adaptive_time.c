@@ -6,10 +6,10 @@
  *     y = sum p_n y_n,   s = sum p_n s_n,     and the loss gains cost (number of runs + R)
  * Each row halts by itself: what is left of its 1 becomes 0, and later runs count nothing.
  *
- * The task: at each step, is the number of ones seen so far odd? A vector holds 0 to 2 of them. */
+ * The task: at each step, is the number of ones seen so far odd? A vector holds 0 to 4 of them. */
 #include "gallery.h"
 
-enum { T = 4, B = 32, BITS = 2, UNITS = 16, MOST = 4 };
+enum { T = 2, B = 32, BITS = 4, UNITS = 8, MOST = 6 };
 
 typedef struct pondering {
     tl_cell cell; /* of one state */
@@ -20,15 +20,14 @@ typedef struct pondering {
 static tl_tensor ponder_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
 {
     const pondering *c = ctx;
-    const double epsilon = 0.01;
-    tl_tensor rest = tl_full(s, TL_DIMS(tl_dim(x, 0), 1), 1), zero = tl_scale(rest, 0), ponder = zero, y = zero,
-              mean = zero;
+    tl_tensor rest = tl_full(s, TL_DIMS(tl_dim(x, 0), 1), 1), epsilon = tl_scale(rest, 0.01), zero = tl_scale(rest, 0);
+    tl_tensor ponder = zero, y = zero, mean = zero;
     for (int n = 0; n < c->most; n++) {
         tl_scope *run = tl_step(s, n);
         tl_tensor flagged = tl_concat(2, (tl_tensor[]){ x, tl_full_like(rest, n == 0) }, -1);
         tl_tensor y_n = tl_call(run, c->cell, flagged, state);
         tl_tensor h = tl_dense(run, *state, .units = 1, .name = "halt", .activation = tl_sigmoid);
-        tl_tensor goes_on = n + 1 < c->most ? tl_greater(tl_sub(rest, h), tl_full_like(rest, epsilon)) : zero;
+        tl_tensor goes_on = n + 1 < c->most ? tl_greater(tl_sub(rest, h), epsilon) : zero;
         tl_tensor p = tl_where(goes_on, h, rest);
         ponder = tl_add(ponder, tl_add(tl_greater(rest, zero), tl_where(goes_on, zero, rest)));
         y = tl_fma(p, y_n, y);
@@ -44,7 +43,7 @@ static tl_tensor ponder_step(tl_scope *s, tl_tensor x, tl_tensor *state, const v
 static tl_tensor model(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)user;
-    const pondering c = { tl_gru_cell(s), MOST, 0.001 };
+    const pondering c = { tl_gru_cell(s), MOST, 0.004 };
     const tl_cell cell = { .step = ponder_step, .ctx = tl_scope_copy(s, &c, sizeof c) };
     tl_tensor h = tl_rnn(s, in[0], cell, .units = UNITS, .return_sequences = true, .name = "act");
     tl_tensor logits = tl_dense(s, h, .units = 2);
@@ -74,7 +73,7 @@ int main(void)
         .show = "ponder",
         .fill = fill,
         .in = { tl_array_of(TL_F32, TL_DIMS(T, B, BITS), NULL), tl_array_of(TL_I32, TL_DIMS(T, B), NULL) },
-        .steps = 3000,
+        .steps = 4000,
         .factor = 0.3,
     });
 }
