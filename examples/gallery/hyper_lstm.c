@@ -1,8 +1,8 @@
-/* examples/gallery/hyper_lstm.c - the hypernetwork LSTM, Ha, Dai & Le 2017: a small LSTM sets, at every step, how strongly
- * each unit's weights in the large one count.
+/* examples/gallery/hyper_lstm.c - the hypernetwork LSTM, Ha, Dai & Le 2017: a small LSTM sets, at every step, how
+ * strongly each unit's weights in the large one count.
  *
  *     h^, c^ = LSTM([x, h], h^, c^)        the small one
- *     each of i, f, g, o = d_h (h U) + d_x (x W) + d_b, where d_h = (h^ V + v) Z, and likewise d_x;  d_b = h^ V + b
+ *     each of i, f, g, o = d_h (h U) + d_x (x W) + d_b, where d_h = (h^ V + v) Z, d_x likewise, d_b = h^ V Z + b
  *     c' = sigmoid(f) c + sigmoid(i) tanh(g)        h' = sigmoid(o) tanh(c')
  *
  * The task: adding (Hochreiter & Schmidhuber 1997): the sum of the two marked numbers of a sequence. */
@@ -24,7 +24,9 @@ static tl_tensor hyper_gate(tl_scope *s, const char *name, tl_tensor x, tl_tenso
     s = tl_in(s, name);
     tl_tensor xW = tl_dense(s, x, .units = UNITS, .name = "x", .no_bias = true);
     tl_tensor hU = tl_dense(s, h, .units = UNITS, .name = "h", .no_bias = true, .kernel_init = tl_orthogonal(1));
-    tl_tensor d_b = tl_dense(s, small, .units = UNITS, .name = "d_b", .kernel_init = tl_normal(0, 0.01));
+    tl_tensor z = tl_dense(s, small, .units = EMBEDDING, .name = "z", .no_bias = true,
+                           .kernel_init = tl_normal(0, 0.01));
+    tl_tensor d_b = tl_dense(s, z, .units = UNITS, .name = "d_b");
     return tl_fma(scaling(s, "d_h", small), hU, tl_fma(scaling(s, "d_x", small), xW, d_b));
 }
 
