@@ -9,6 +9,8 @@ typedef struct run {
     int n; /* inputs */
     tl_model *model;
     tl_trainer *trainer;
+    tl_random random; /* of the training data */
+    double mean, before;
 } run;
 
 int gallery_pick(tl_random *random, int n) { return (int)(tl_random_next(random) * n); }
@@ -64,18 +66,26 @@ static double held_out(const run *r, const char *when)
     return mean;
 }
 
-static void train(const run *r)
+static void step(run *r)
 {
-    tl_random random = { .key = 2 };
+    double loss;
+    r->g.fill(r->g.in, &r->random);
+    must(!tl_train_step(r->trainer, r->g.in, r->n, &loss), "training");
+    r->mean = isnan(r->mean) ? loss : r->mean + 0.05 * (loss - r->mean);
+}
+
+/* A step of each task in turn. */
+static void train(run *r, int n)
+{
     tl_progress p = tl_progress_begin(stdout, "training", r->g.steps, "steps");
-    char text[32] = "";
-    double loss, mean = NAN;
-    for (int step = 1; step <= r->g.steps; step++) {
-        r->g.fill(r->g.in, &random);
-        must(!tl_train_step(r->trainer, r->g.in, r->n, &loss), "training");
-        mean = isnan(mean) ? loss : mean + 0.05 * (loss - mean);
-        snprintf(text, sizeof text, "loss %.4f", mean);
-        tl_progress_show(&p, step, text);
+    char text[32 * GALLERY_TASKS] = "";
+    for (int i = 1; i <= r->g.steps; i++) {
+        int used = 0;
+        for (int k = 0; k < n; k++) {
+            step(&r[k]);
+            used += snprintf(text + used, sizeof text - (size_t)used, "%sloss %.4f", k ? "  " : "", r[k].mean);
+        }
+        tl_progress_show(&p, i, text);
     }
     tl_progress_end(&p, text);
 }
@@ -92,26 +102,47 @@ static void make_inputs(run *r)
     }
 }
 
-int gallery_run(const gallery *g)
+static void begin(run *r, const gallery *g, tl_model *model)
 {
-    run r = { .g = *g };
+    *r = (run){ .g = *g, .model = model, .random = { .key = 2 }, .mean = NAN };
     printf("%s\n", g->title);
-    make_inputs(&r);
-    r.model = tl_model_new(.seed = g->seed ? g->seed : 1);
-    must(r.model, "model");
+    make_inputs(r);
     const tl_optimizer_desc optimizer = g->optimizer.size ? g->optimizer : tl_adam(.lr = 0.01);
-    r.trainer = tl_trainer_new(r.model, g->model, .user = g->user, .optimizer = optimizer, .clip_norm = 1);
-    must(r.trainer, "trainer");
-    g->fill(r.g.in, &(tl_random){ .key = 3 });
-    check(&r);
-    const double before = held_out(&r, "before");
-    train(&r);
-    const double after = held_out(&r, "after");
-    const bool learned = after <= g->factor * before;
-    printf("%s: loss %.4f -> %.4f, to be at most %g of what it was\n", learned ? "ok" : "NOT LEARNED", before, after,
-           g->factor);
-    tl_trainer_free(r.trainer);
-    tl_model_free(r.model);
-    for (int k = 0; k < r.n; k++) free(r.g.in[k].data);
-    return !learned;
+    r->trainer = tl_trainer_new(model, g->model, .user = g->user, .optimizer = optimizer, .clip_norm = 1);
+    must(r->trainer, "trainer");
+    g->fill(r->g.in, &(tl_random){ .key = 3 });
+    check(r);
+    r->before = held_out(r, "before");
 }
+
+/* Has it learned, and is what it has to show so? */
+static bool end(run *r)
+{
+    const double after = held_out(r, "after");
+    const bool learned = after <= r->g.factor * r->before;
+    const bool proved = !r->g.prove || r->g.prove(r->model, r->g.in, &(tl_random){ .key = 4 });
+    printf("%s: loss %.4f -> %.4f, to be at most %g of what it was\n",
+           !proved    ? "NOT PROVED"
+           : !learned ? "NOT LEARNED"
+                      : "ok",
+           r->before, after, r->g.factor);
+    tl_trainer_free(r->trainer);
+    for (int i = 0; i < r->n; i++) free(r->g.in[i].data);
+    return learned && proved;
+}
+
+int gallery_run_tasks(const gallery *tasks, int n)
+{
+    run r[GALLERY_TASKS];
+    bool well = true;
+    must(n <= GALLERY_TASKS, "too many tasks");
+    tl_model *model = tl_model_new(.seed = tasks->seed ? tasks->seed : 1);
+    must(model, "model");
+    for (int i = 0; i < n; i++) begin(&r[i], &tasks[i], model);
+    train(r, n);
+    for (int i = 0; i < n; i++) well = end(&r[i]) && well;
+    tl_model_free(model);
+    return !well;
+}
+
+int gallery_run(const gallery *g) { return gallery_run_tasks(g, 1); }

@@ -6,6 +6,7 @@
 #include "tapeloop.h"
 
 #define GALLERY_INPUTS 8
+#define GALLERY_TASKS 4
 
 typedef struct gallery {
     const char *title;
@@ -20,10 +21,16 @@ typedef struct gallery {
     uint64_t seed;               /* default 1 */
     tl_gradcheck_opts check;     /* its options; of order 1 with every time step, then of order 2 */
     bool first_order;            /* where the gradient has no derivative worth checking */
+    /* What the program shows beyond that, after training: prints it, and returns whether it is so. */
+    bool (*prove)(tl_model *model, const tl_array *in, tl_random *random);
 } gallery;
 
 /* main() of a program: exit status 0 if the gradients agree with differences and the loss has fallen. */
 int gallery_run(const gallery *g);
+
+/* The same for n <= GALLERY_TASKS tasks on one model, each with a trainer of its own, a step of each in turn. .steps
+ * and .seed are those of the first. */
+int gallery_run_tasks(const gallery *tasks, int n);
 
 /* A whole number in 0..n-1. */
 int gallery_pick(tl_random *random, int n);
