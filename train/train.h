@@ -33,6 +33,7 @@ extern "C" {
  *
  * Training, testing and predicting have a session each: their states (of stateful layers) and run numbers are apart.
  * The loss may have any shape: what is minimised is its sum. A parameter that it does not reach stays as it is.
+ * The output "loss" is the trainer's own: the model function gives its outputs other names (TL_E_NAME).
  * After the second step with given shapes nothing is allocated. One thread at a time. */
 typedef struct tl_trainer tl_trainer;
 
