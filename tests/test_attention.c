@@ -46,7 +46,7 @@ static const mapped parameters[] = {
 /* Element i of our parameter, [rows, cols], in theirs. */
 static int64_t their_index(const mapped *m, const fx_tensor *t, int64_t cols, int64_t i)
 {
-    const int64_t first = t->count / m->parts * m->part, width = t->count / t->dim[0];
+    const int64_t first = t->count / m->parts * m->part, width = t->ndim ? t->count / t->dim[0] : 1;
     return first + (m->transposed ? i % cols * width + i / cols : i);
 }
 
