@@ -1,0 +1,152 @@
+/* tests/conformance_layers.c - layers that are not recurrent, and short networks of several. */
+#include "conformance_cells.h"
+
+/* ---- dense, embedding, dropout --------------------------------------------------------------------------------- */
+
+/* A dense layer in our scope `path` from Keras' kernel and bias after `prefix`; how many units. */
+static int64_t dense_params(replay *r, const char *path, const char *prefix)
+{
+    const char *kernel = text(r, "%skernel", prefix);
+    param(r, text(r, "%s/W", path), kernel, (part){ 0 });
+    param(r, text(r, "%s/b", path), text(r, "%sbias", prefix), (part){ 0 });
+    return dim_of(r, "par", kernel, 1);
+}
+
+static void keras_dense(replay *r)
+{
+    const int64_t units = dense_params(r, "dense", "");
+    output(r, "y",
+           tl_dense(r->s, input(r, "x"), .units = units, .activation = activation_of(r, "activation"),
+                    .no_bias = !has(r, "par", "bias")));
+}
+
+static void linear(replay *r)
+{
+    param(r, "dense/W", "weight", (part){ .transposed = true });
+    param(r, "dense/b", "bias", (part){ 0 });
+    output(r, "y",
+           tl_dense(r->s, input(r, "x"), .units = dim_of(r, "par", "weight", 0), .no_bias = !has(r, "par", "bias")));
+}
+
+typedef struct dense_of {
+    int64_t units;
+    tl_activation activation;
+} dense_of;
+
+static tl_tensor dense_step(tl_scope *s, tl_tensor x, const void *ctx)
+{
+    const dense_of *d = ctx;
+    return tl_dense(s, x, .units = d->units, .activation = d->activation);
+}
+
+static void time_distributed(replay *r)
+{
+    const dense_of d = { dense_params(r, "time_distributed/dense", "dense."), activation_of(r, "activation") };
+    output(r, "y", swapped(tl_time_distributed(r->s, swapped(input(r, "x")), dense_step, &d)));
+}
+
+static void keras_embedding(replay *r)
+{
+    param(r, "embedding/W", "embeddings", (part){ 0 });
+    output(r, "y",
+           tl_embedding(r->s, input(r, "ids"), .vocab = dim_of(r, "par", "embeddings", 0),
+                        .units = dim_of(r, "par", "embeddings", 1)));
+}
+
+/* The gradient of a row is divided by how often its id comes: y = row / count, its value without gradient put right. */
+static tl_tensor by_frequency(tl_tensor y, tl_tensor ids, int64_t vocab)
+{
+    const tl_tensor count = tl_sum(tl_one_hot(tl_reshape(ids, TL_DIMS(-1)), vocab), TL_AXES(0));
+    const tl_tensor share = tl_div(y, tl_expand_dims(tl_gather(count, ids), -1));
+    return tl_add(share, tl_stop_gradient(tl_sub(y, share)));
+}
+
+static void torch_embedding(replay *r)
+{
+    const int64_t vocab = dim_of(r, "par", "weight", 0), padding = (int64_t)fx_num(r->c, "padding_idx", -1);
+    const tl_tensor ids = input(r, "ids");
+    param(r, "embedding/W", "weight", (part){ 0 });
+    const tl_tensor y = tl_embedding(r->s, ids, .vocab = vocab, .units = dim_of(r, "par", "weight", 1),
+                                     .padding_id = padding < 0 ? 0
+                                                   : padding   ? padding
+                                                               : TL_ZERO);
+    output(r, "y", fx_num(r->c, "scale_grad_by_freq", 0) ? by_frequency(y, ids, vocab) : y);
+}
+
+static void dropout_given(replay *r)
+{
+    output(r, "y", tl_scale(tl_mul(input(r, "x"), input(r, "keep")), 1 / (1 - fx_num(r->c, "p", 0))));
+}
+
+/* ---- normalisation -------------------------------------------------------------------------------------------- */
+
+/* Over the last n axes, as one. */
+static void normalise(replay *r, int n, const char *gain, const char *shift, double epsilon)
+{
+    const tl_tensor x = input(r, "x"), g = weight(r, gain), b = weight(r, shift);
+    const tl_shape shape = tl_shape_of(x);
+    int64_t dim[TL_MAX_RANK] = { 0 };
+    for (int a = 0; a < shape.rank - n; a++) dim[a] = shape.dim[a];
+    dim[shape.rank - n] = -1;
+    const tl_tensor y = tl_layer_norm(tl_reshape(x, shape.rank - n + 1, dim),
+                                      tl_absent(g) ? g : tl_reshape(g, TL_DIMS(-1)),
+                                      tl_absent(b) ? b : tl_reshape(b, TL_DIMS(-1)), epsilon);
+    output(r, "y", tl_reshape(y, shape.rank, shape.dim));
+}
+
+static void torch_layer_norm(replay *r)
+{
+    normalise(r, (int)fx_num(r->c, "axes", 1), "weight", "bias", fx_num(r->c, "eps", 1e-5));
+}
+
+/* axis is a list: as many axes as it has commas, and one. */
+static void keras_layer_norm(replay *r)
+{
+    int n = 1;
+    for (const char *s = fx_attr(r->c, "axis"); s && *s; s++) n += *s == ',';
+    normalise(r, n, "gamma", "beta", fx_num(r->c, "epsilon", 1e-3));
+}
+
+/* ---- networks -------------------------------------------------------------------------------------------------- */
+
+/* Embedding(mask_zero) -> LSTM(sequences) -> GRU -> Dense(sigmoid); the mask reaches the GRU, or is dropped before it. */
+static void embedding_pipeline(replay *r)
+{
+    param(r, "embedding/W", "L0.embeddings", (part){ 0 });
+    const int64_t lstm = cell_params(r, &keras_lstm, "lstm/", "L1."), gru = cell_params(r, &keras_gru, "gru/", "L2.");
+    const int64_t units = dense_params(r, "dense", "L3."), vocab = dim_of(r, "par", "L0.embeddings", 0);
+    const tl_tensor ids = swapped(input(r, "ids"));
+    tl_tensor x = tl_embedding(r->s, ids, .vocab = vocab, .units = dim_of(r, "par", "L0.embeddings", 1),
+                               .mask_zero = true);
+    x = tl_lstm(r->s, x, .units = lstm, .return_sequences = true);
+    if (!fx_num(r->c, "mask_propagates", 1)) x = tl_masked(x, TL_NONE);
+    x = tl_gru(r->s, x, .units = gru);
+    output(r, "y", tl_dense(r->s, x, .units = units, .activation = tl_sigmoid));
+}
+
+/* Masking(v) -> SimpleRNN(sequences) -> TimeDistributed(Dense): steps all of whose features are v are padding. */
+static void masking_pipeline(replay *r)
+{
+    const char *masking = fx_attr(r->c, "layers") ? strstr(fx_attr(r->c, "layers"), "Masking(") : NULL;
+    const double value = masking ? strtod(masking + strlen("Masking("), NULL) : 0;
+    const int64_t rnn = cell_params(r, &keras_simple_rnn, "simple_rnn/", "L1.");
+    const dense_of d = { .units = dense_params(r, "time_distributed/dense", "L2.dense.") };
+    tl_tensor x = swapped(input(r, "x"));
+    x = tl_masked(x, tl_max(tl_not_equal(x, tl_full_like(x, value)), TL_AXES(-1)));
+    x = tl_simple_rnn(r->s, x, .units = rnn, .return_sequences = true);
+    output(r, "y", swapped(tl_time_distributed(r->s, x, dense_step, &d)));
+}
+
+const op_row layer_rows[] = {
+    { "keras_dense", keras_dense },
+    { "linear", linear },
+    { "keras_timedistributed_dense", time_distributed },
+    { "keras_embedding", keras_embedding },
+    { "embedding", torch_embedding },
+    { "dropout", dropout_given },
+    { "layernorm", torch_layer_norm },
+    { "keras_layernorm", keras_layer_norm },
+    { "keras_pipeline_mask", embedding_pipeline },
+    { "keras_pipeline_masking", masking_pipeline },
+    { 0 },
+};
