@@ -41,14 +41,10 @@ static void pad_last(replay *r)
 
 static tl_tensor leaky_001(tl_tensor x) { return tl_leaky_relu(x, 0.01); }
 static tl_tensor leaky_02(tl_tensor x) { return tl_leaky_relu(x, 0.2); }
-static tl_tensor celu(tl_tensor x) { return tl_elu(x, 1); }
-static tl_tensor relu6(tl_tensor x) { return tl_clip(x, 0, 6); }
-static tl_tensor hard_tanh(tl_tensor x) { return tl_clip(x, -1, 1); }
-static tl_tensor hard_silu(tl_tensor x) { return tl_mul(x, tl_hard_sigmoid(x)); }
-static tl_tensor tanh_shrink(tl_tensor x) { return tl_sub(x, tl_tanh(x)); }
+static tl_tensor celu(tl_tensor x) { return tl_celu(x, 1); }
 static tl_tensor elu(tl_tensor x) { return tl_elu(x, 1); }
-static tl_tensor onnx_hard_sigmoid(tl_tensor x) { return tl_clip(tl_add_scalar(tl_scale(x, 0.2), 0.5), 0, 1); }
-static tl_tensor soft_shrink(tl_tensor x) { return tl_sub(x, tl_clip(x, -0.5, 0.5)); }
+static tl_tensor onnx_hard_sigmoid(tl_tensor x) { return tl_hard_sigmoid_with(x, 0.2, 0.5); }
+static tl_tensor soft_shrink(tl_tensor x) { return tl_softshrink(x, 0.5); }
 static tl_tensor cube(tl_tensor x) { return tl_pow_scalar(x, 3); }
 static tl_tensor power_m05(tl_tensor x) { return tl_pow_scalar(x, -0.5); }
 static tl_tensor clamp(tl_tensor x) { return tl_clip(x, -0.5, 0.7); }
@@ -71,8 +67,8 @@ static tl_tensor norm_all(tl_tensor x) { return tl_norm(x, TL_ALL); }
 static tl_tensor norm_last(tl_tensor x) { return tl_norm(x, TL_AXES(-1)); }
 static tl_tensor logsumexp_last(tl_tensor x) { return tl_logsumexp(x, TL_AXES(-1)); }
 static tl_tensor cumsum_1(tl_tensor x) { return tl_cumsum(x, 1); }
-static tl_tensor softmax_1(tl_tensor x) { return tl_transpose(tl_softmax(tl_transpose(x))); }
-static tl_tensor l2_normalize(tl_tensor x) { return tl_div(x, tl_norm_keep(x, TL_AXES(-1))); }
+static tl_tensor softmax_1(tl_tensor x) { return tl_softmax_axis(x, 1); }
+static tl_tensor l2_normalize(tl_tensor x) { return tl_l2_normalize(x, TL_AXES(-1), 1e-12); }
 
 static tl_tensor permute_201(tl_tensor x) { return tl_permute(x, (int[]){ 2, 0, 1 }); }
 static tl_tensor last_step(tl_tensor x) { return tl_squeeze(tl_slice(x, 1, -1, TL_END), 1); }
@@ -97,7 +93,7 @@ const op_row function_rows[] = {
     { "ew_tanh", one, tl_tanh },
     { "ew_sigmoid", one, tl_sigmoid },
     { "ew_relu", one, tl_relu },
-    { "ew_relu6", one, relu6 },
+    { "ew_relu6", one, tl_relu6 },
     { "ew_leaky_relu_001", one, leaky_001 },
     { "ew_leaky_relu_02", one, leaky_02 },
     { "ew_elu", one, elu },
@@ -112,9 +108,9 @@ const op_row function_rows[] = {
     { "ew_logsigmoid", one, tl_log_sigmoid },
     { "ew_hardsigmoid_torch", one, tl_hard_sigmoid },
     { "ew_hardsigmoid_onnx_02_05", one, onnx_hard_sigmoid },
-    { "ew_hardswish", one, hard_silu },
-    { "ew_hardtanh", one, hard_tanh },
-    { "ew_tanhshrink", one, tanh_shrink },
+    { "ew_hardswish", one, tl_hard_swish },
+    { "ew_hardtanh", one, tl_hard_tanh },
+    { "ew_tanhshrink", one, tl_tanhshrink },
     { "ew_softshrink", one, soft_shrink },
     { "ew_erf", one, tl_erf },
     { "ew_pow3", one, cube },
@@ -131,13 +127,13 @@ const op_row function_rows[] = {
     { "keras_act_sigmoid", one, tl_sigmoid },
     { "keras_act_hard_sigmoid", one, tl_hard_sigmoid },
     { "keras_act_silu", one, tl_silu },
-    { "keras_act_hard_silu", one, hard_silu },
+    { "keras_act_hard_silu", one, tl_hard_swish },
     { "keras_act_exponential", one, tl_exp },
     { "keras_act_linear", one, identity },
     { "keras_act_softmax", one, tl_softmax },
     { "keras_act_log_softmax", one, tl_log_softmax },
     { "keras_act_mish", one, tl_mish },
-    { "keras_act_relu6", one, relu6 },
+    { "keras_act_relu6", one, tl_relu6 },
     { "bin_add", two, .f2 = tl_add },
     { "bin_sub", two, .f2 = tl_sub },
     { "bin_mul", two, .f2 = tl_mul },

@@ -73,6 +73,12 @@ static void torch_embedding(replay *r)
     output(r, "y", fx_num(r->c, "scale_grad_by_freq", 0) ? by_frequency(y, ids, vocab) : y);
 }
 
+static void bilinear(replay *r)
+{
+    const tl_tensor y = tl_bilinear(input(r, "x1"), weight(r, "weight"), input(r, "x2")), b = weight(r, "bias");
+    output(r, "y", tl_absent(b) ? y : tl_add(y, b));
+}
+
 static void dropout_given(replay *r)
 {
     output(r, "y", tl_scale(tl_mul(input(r, "x"), input(r, "keep")), 1 / (1 - fx_num(r->c, "p", 0))));
@@ -80,18 +86,13 @@ static void dropout_given(replay *r)
 
 /* ---- normalisation -------------------------------------------------------------------------------------------- */
 
-/* Over the last n axes, as one. */
-static void normalise(replay *r, int n, const char *gain, const char *shift, double epsilon)
+static void normalise(replay *r, int axes, const char *gain, const char *shift, double epsilon)
 {
-    const tl_tensor x = input(r, "x"), g = weight(r, gain), b = weight(r, shift);
-    const tl_shape shape = tl_shape_of(x);
-    int64_t dim[TL_MAX_RANK] = { 0 };
-    for (int a = 0; a < shape.rank - n; a++) dim[a] = shape.dim[a];
-    dim[shape.rank - n] = -1;
-    const tl_tensor y = tl_layer_norm(tl_reshape(x, shape.rank - n + 1, dim),
-                                      tl_absent(g) ? g : tl_reshape(g, TL_DIMS(-1)),
-                                      tl_absent(b) ? b : tl_reshape(b, TL_DIMS(-1)), epsilon);
-    output(r, "y", tl_reshape(y, shape.rank, shape.dim));
+    param(r, "layer_normalization/gain", gain, (part){ 0 });
+    param(r, "layer_normalization/shift", shift, (part){ 0 });
+    output(r, "y",
+           tl_layer_normalization(r->s, input(r, "x"), .axes = axes, .epsilon = epsilon,
+                                  .no_gain = !has(r, "par", gain), .no_shift = !has(r, "par", shift)));
 }
 
 static void torch_layer_norm(replay *r)
@@ -105,6 +106,33 @@ static void keras_layer_norm(replay *r)
     int n = 1;
     for (const char *s = fx_attr(r->c, "axis"); s && *s; s++) n += *s == ',';
     normalise(r, n, "gamma", "beta", fx_num(r->c, "epsilon", 1e-3));
+}
+
+/* [N, C] or, channels in the middle, [N, C, L]; `training` is an attribute of the case. */
+static void torch_batch_norm(replay *r)
+{
+    tl_tensor x = input(r, "x");
+    param(r, "batch_norm/gain", "weight", (part){ 0 });
+    param(r, "batch_norm/shift", "bias", (part){ 0 });
+    model_state(r, "batch_norm/mean", "in", "running_mean");
+    model_state(r, "batch_norm/variance", "in", "running_var");
+    const double momentum = 1 - fx_num(r->c, "momentum", 0.1);
+    const bool affine = has(r, "par", "weight"), middle = tl_rank(x) == 3;
+    x = tl_batch_norm(r->s, middle ? tl_transpose(x) : x, .momentum = momentum, .epsilon = fx_num(r->c, "eps", 1e-5),
+                      .unbiased = true, .no_gain = !affine, .no_shift = !affine);
+    output(r, "y", middle ? tl_transpose(x) : x);
+}
+
+static void keras_batch_norm(replay *r)
+{
+    param(r, "batch_norm/gain", "gamma", (part){ 0 });
+    param(r, "batch_norm/shift", "beta", (part){ 0 });
+    model_state(r, "batch_norm/mean", "par", "moving_mean");
+    model_state(r, "batch_norm/variance", "par", "moving_variance");
+    output(r, "y",
+           tl_batch_norm(r->s, input(r, "x"), .momentum = fx_num(r->c, "momentum", 0.99),
+                         .epsilon = fx_num(r->c, "epsilon", 1e-3), .no_gain = !has(r, "par", "gamma"),
+                         .no_shift = !has(r, "par", "beta")));
 }
 
 /* ---- networks -------------------------------------------------------------------------------------------------- */
@@ -143,9 +171,12 @@ const op_row layer_rows[] = {
     { "keras_timedistributed_dense", time_distributed },
     { "keras_embedding", keras_embedding },
     { "embedding", torch_embedding },
+    { "bilinear", bilinear },
     { "dropout", dropout_given },
     { "layernorm", torch_layer_norm },
     { "keras_layernorm", keras_layer_norm },
+    { "batchnorm1d", torch_batch_norm },
+    { "keras_batchnorm", keras_batch_norm },
     { "keras_pipeline_mask", embedding_pipeline },
     { "keras_pipeline_masking", masking_pipeline },
     { 0 },
