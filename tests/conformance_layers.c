@@ -135,6 +135,21 @@ static void keras_batch_norm(replay *r)
                          .no_shift = !has(r, "par", "beta")));
 }
 
+/* ---- losses over alignments ------------------------------------------------------------------------------------- */
+
+static void ctc(replay *r)
+{
+    const bool none = fx_is(r->c, "reduction", "none"), sum = fx_is(r->c, "reduction", "sum");
+    const tl_tensor loss = tl_ctc_loss(r->s, tl_log_softmax(input(r, "logits")), input(r, "target"), input(r, "in_len"),
+                                       input(r, "tg_len"), .blank = (int64_t)fx_num(r->c, "blank", 0),
+                                       .reduction = none  ? TL_REDUCE_NONE
+                                                    : sum ? TL_REDUCE_SUM
+                                                          : TL_REDUCE_MEAN,
+                                       .zero_infinity = fx_num(r->c, "zero_infinity", 0) != 0);
+    if (none) output(r, "y", loss);
+    else add_loss(r, loss);
+}
+
 /* ---- networks -------------------------------------------------------------------------------------------------- */
 
 /* Embedding(mask_zero) -> LSTM(sequences) -> GRU -> Dense(sigmoid); the mask reaches the GRU, or is dropped before it. */
@@ -177,6 +192,7 @@ const op_row layer_rows[] = {
     { "keras_layernorm", keras_layer_norm },
     { "batchnorm1d", torch_batch_norm },
     { "keras_batchnorm", keras_batch_norm },
+    { "ctc", ctc },
     { "keras_pipeline_mask", embedding_pipeline },
     { "keras_pipeline_masking", masking_pipeline },
     { 0 },
