@@ -200,7 +200,7 @@ static tl_status record(tl_checker *c, tl_model_fn fn, const tl_array *inputs, i
         snprintf(name, sizeof name, "input %d", i);
         in[i] = tl_input(root, name, a);
     }
-    c->tape->probe = c->o->no_steps ? NULL : &c->probe;
+    c->tape->probe = c->o->no_steps || second ? NULL : &c->probe; /* the second order would cost steps times steps */
     tl_tensor loss = tl_total_loss(root, fn(root, in, user));
     c->tape->probe = NULL;
     if (tl_absent(loss) && !c->tape->status)

@@ -565,12 +565,13 @@ TL_API bool tl_tape_evaluated(const tl_tape *tape); /* did tl_eval() look at it?
 
 typedef struct tl_gradcheck_opts {
     size_t size;
-    bool full;         /* every element by itself instead of random projections */
-    bool second_order; /* check the gradient of a random projection of the gradient as well */
-    bool inputs;       /* check the gradients of float inputs too */
-    bool no_steps;     /* do not check each time step's own contribution */
-    int directions;    /* random directions for each parameter (default 3); each is taken with both signs */
-    double step;       /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
+    bool full; /* every element by itself instead of random projections */
+    bool
+        second_order; /* check the gradient of a random projection of the gradient as well (not each step for itself) */
+    bool inputs;      /* check the gradients of float inputs too */
+    bool no_steps;    /* do not check each time step's own contribution */
+    int directions;   /* random directions for each parameter (default 3); each is taken with both signs */
+    double step;      /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
     double rtol, atol; /* |difference - gradient| <= atol + rtol * size (defaults 1e-6, 1e-9), and rounding's share */
     uint64_t seed;     /* of the directions */
     bool training;     /* record with training on (random numbers are held) */
