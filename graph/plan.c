@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph/build.h"
+#include "graph/passes/passes.h"
 
 enum { SMALL_CONST = 1 << 16 }; /* a fill of up to so many bytes is made once, at compile time */
 
@@ -462,8 +463,9 @@ tl_plan *tl_compile(tl_tape *t)
     if (t->status) return tl_tape_status(t), NULL;
     tl_joined before;
     if (!tl_join(t, &before)) return tl_tape_status(t), NULL;
-    tl_plan *p = tl_resize(NULL, 0, sizeof *p);
-    tl_build b = { .tape = t, .plan = p, .n = t->n };
+    tl_tape *optimised = tl_optimised(t);
+    tl_plan *p = optimised ? tl_resize(NULL, 0, sizeof *p) : NULL;
+    tl_build b = { .tape = optimised, .plan = p, .n = optimised ? optimised->n : 0 };
     b.live = tl_resize(NULL, 0, b.n * sizeof *b.live);
     b.home = tl_resize(NULL, 0, b.n * sizeof *b.home);
     b.instr_of = tl_resize(NULL, 0, b.n * sizeof *b.instr_of);
@@ -484,6 +486,11 @@ tl_plan *tl_compile(tl_tape *t)
     tl_resize(b.live, b.n * sizeof *b.live, 0);
     tl_resize(b.home, b.n * sizeof *b.home, 0);
     tl_resize(b.instr_of, b.n * sizeof *b.instr_of, 0);
+    if (optimised && optimised != t && optimised->status && !t->status) {
+        t->status = optimised->status;
+        memcpy(t->message, optimised->message, sizeof t->message);
+    }
+    if (optimised != t) tl_tape_free(optimised);
     if (ok) return p;
     if (!t->status) tl_no_memory(t);
     tl_unjoin(t, before);

@@ -1,0 +1,145 @@
+/* graph/passes/passes.c - the list of passes, and the engine that rewrites one tape into another. */
+#include "graph/passes/passes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const tl_pass tl_pass_cse;
+
+static const tl_pass *const passes[] = { &tl_pass_cse };
+enum { PASSES = sizeof passes / sizeof *passes };
+
+const tl_pass *tl_pass_at(int i) { return i >= 0 && i < PASSES ? passes[i] : NULL; }
+
+/* The last word of TL_PASSES that is about this pass. */
+static bool switched_on(const tl_pass *p)
+{
+    const char *s = getenv("TL_PASSES");
+    bool on = true;
+    while (s && *s) {
+        const size_t n = strcspn(s, ",");
+        const bool all = n == 4 && !strncmp(s + 1, "all", 3);
+        const bool mine = n == strlen(p->name) + 1 && !strncmp(s + 1, p->name, n - 1);
+        if (all || mine) on = *s != '-';
+        s += n + (s[n] == ',');
+    }
+    return on;
+}
+
+/* ---- one rewriting ------------------------------------------------------------------------------------------------ */
+
+/* May two nodes that look the same be one? */
+static bool shareable(const tl_node *n)
+{
+    return n->op->role != TL_ROLE_TAP && (n->op->id || n->op->cls != TL_OPAQUE);
+}
+
+static bool same(const tl_tape *t, const tl_node *a, const tl_node *b, const uint32_t *in)
+{
+    return a->op == b->op && a->n_in == b->n_in && a->attr_size == b->attr_size &&
+           tl_shape_equal(&a->shape, &b->shape) && a->shape.dtype == b->shape.dtype &&
+           (!a->n_in || !memcmp(t->in + a->first_in, in, a->n_in * sizeof *in)) &&
+           (!a->attr_size || !memcmp(a->attr, b->attr, a->attr_size));
+}
+
+static uint64_t key_of(const tl_node *n, const uint32_t *in)
+{
+    uint64_t h = tl_mix((uint64_t)(uintptr_t)n->op, n->n_in);
+    if (n->n_in) h = tl_hash(h, in, n->n_in * sizeof *in);
+    if (n->attr_size) h = tl_hash(h, n->attr, n->attr_size);
+    return tl_hash(h, n->shape.dim, (size_t)n->shape.rank * sizeof *n->shape.dim);
+}
+
+/* A node like n, where it was recorded, on these operands. */
+static uint32_t copy(tl_rewrite *w, const tl_node *n, const uint32_t *in)
+{
+    tl_tape *t = w->to;
+    const uint32_t id = tl_record(t, n->at, n->scope, n->op, in, n->n_in, n->attr, n->attr_size, &n->shape);
+    if (id) t->node[id].caller = n->caller;
+    return id;
+}
+
+uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i)
+{
+    const tl_node *n = &w->from->node[i];
+    uint32_t few[8], *in = n->n_in <= 8 ? few : tl_arena_alloc(&w->to->arena, n->n_in * sizeof *in);
+    if (!in) return 0;
+    for (uint32_t k = 0; k < n->n_in; k++) in[k] = w->map[tl_node_in(w->from, n, k)];
+    if (!shareable(n)) return copy(w, n, in);
+    for (uint64_t key = key_of(n, in), salt = 0;; salt++) {
+        uint64_t *slot = tl_table_put(&w->known, key, salt, 0);
+        if (!slot) return 0;
+        if (!*slot) return (uint32_t)(*slot = copy(w, n, in));
+        if (same(w->to, &w->to->node[*slot], n, in)) return (uint32_t)*slot;
+    }
+}
+
+/* ---- what a tape is asked for ------------------------------------------------------------------------------------- */
+
+#define COPY_LIST(list)                                                                                                \
+    for (uint32_t k = 0; k < w->from->n_##list; k++) {                                                                 \
+        if (!TL_GROW(w->to->list, w->to->n_##list, w->to->cap_##list)) return false;                                   \
+        w->to->list[w->to->n_##list++] = w->from->list[k];                                                             \
+    }
+
+static bool copy_lists(tl_rewrite *w)
+{
+    COPY_LIST(param)
+    COPY_LIST(state)
+    COPY_LIST(output)
+    COPY_LIST(next)
+    COPY_LIST(tap)
+    COPY_LIST(gradient)
+    for (uint32_t k = 0; k < w->from->n_input; k++) {
+        tl_tape *t = w->to;
+        if (!TL_GROW(t->input, k, t->cap_input) || !TL_GROW(t->input_name, k, t->cap_input_name) ||
+            !TL_GROW(t->input_id, k, t->cap_input_id))
+            return false;
+        t->input[k] = w->from->input[k];
+        t->input_name[k] = w->from->input_name[k];
+        t->input_id[k] = 0;
+        t->n_input = k + 1;
+    }
+    return true;
+}
+
+static void map_lists(tl_rewrite *w)
+{
+    tl_tape *t = w->to;
+    for (uint32_t k = 0; k < t->n_output; k++) t->output[k].id = w->map[t->output[k].id];
+    for (uint32_t k = 0; k < t->n_next; k++) t->next[k].id = w->map[t->next[k].id];
+    for (uint32_t k = 0; k < t->n_tap; k++) t->tap[k] = w->map[t->tap[k]];
+    for (uint32_t k = 0; k < t->n_gradient; k++) t->gradient[k].id = w->map[t->gradient[k].id];
+}
+
+/* from -> another tape; NULL if memory is short. */
+static tl_tape *rewrite(tl_tape *from, const tl_pass *pass)
+{
+    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model) };
+    const size_t bytes = from->n * sizeof *w.map;
+    w.map = w.to ? tl_resize(NULL, 0, bytes) : NULL;
+    bool well = w.map && copy_lists(&w);
+    if (well) {
+        memset(w.map, 0, bytes);
+        well = pass->run(&w) && !w.to->status;
+    }
+    if (well) map_lists(&w);
+    if (w.map) tl_resize(w.map, bytes, 0);
+    tl_table_free(&w.known);
+    if (well) return w.to;
+    tl_tape_free(w.to);
+    return NULL;
+}
+
+tl_tape *tl_optimised(tl_tape *t)
+{
+    tl_tape *now = t;
+    for (int i = 0; i < PASSES && now; i++) {
+        if (!switched_on(passes[i])) continue;
+        tl_tape *next = rewrite(now, passes[i]);
+        if (now != t) tl_tape_free(now);
+        now = next;
+    }
+    if (!now) tl_no_memory(t);
+    return now;
+}

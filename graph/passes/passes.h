@@ -1,0 +1,34 @@
+/* graph/passes/passes.h - from the tape that was recorded to one that computes the same bits with less. Private to graph/.
+ *
+ * A pass reads one tape and records another: the same outputs, states, gradients and taps, made by other nodes. It looks at
+ * operations' classes and roles, at operands and shapes, and at nothing else. Its legality argument stands at the top of
+ * its file. */
+#ifndef TL_PASSES_H
+#define TL_PASSES_H
+
+#include "graph/tape.h"
+
+/* A tape being rewritten into another. */
+typedef struct tl_rewrite {
+    tl_tape *from, *to;
+    uint32_t *map;  /* node of from -> node of to that has its value; 0: none yet */
+    tl_table known; /* nodes of to by what they compute */
+} tl_rewrite;
+
+typedef struct tl_pass {
+    const char *name;
+    bool (*run)(tl_rewrite *w); /* fills `to` and `map`; false: memory is short */
+} tl_pass;
+
+/* What is recorded in t, after all passes that are switched on: another tape, to be freed with tl_tape_free(), or t itself.
+ * NULL: memory was short (t's error). Environment TL_PASSES: "-all" switches all of them off, "-cse" that one; "+cse" on again,
+ * in order, with commas between. */
+tl_tape *tl_optimised(tl_tape *t);
+
+/* The passes, in order; NULL after the last. */
+const tl_pass *tl_pass_at(int i);
+
+/* Copies node i of from, with its operands mapped, unless `to` has a node that computes the same (and may be shared). */
+uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i);
+
+#endif

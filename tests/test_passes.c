@@ -1,0 +1,217 @@
+/* tests/test_passes.c - what passes make of a tape: the same bits by fewer operations. */
+#include "tests/support.h"
+
+#include "graph/passes/passes.h"
+#include "layers/layers.h"
+
+static void passes(const char *words) { setenv("TL_PASSES", words, 1); }
+static void exactly(void) { tl_set_exact(true); }
+TestSuite(passes, .init = exactly);
+
+/* The loss, all gradients and an inner value of a random graph that computes many things twice. */
+static tl_session *run_graph(uint64_t seed, const tl_array in[GRAPH_INPUTS], tl_model *model, int *instructions)
+{
+    tl_tape *t = tl_tape_new(model);
+    tl_scope *s = tl_root(t);
+    tl_tensor x[GRAPH_INPUTS], d[GRAPH_INPUTS];
+    random_graph g, h;
+    for (int i = 0; i < GRAPH_INPUTS; i++) x[i] = tl_input(s, "in", in[i]);
+    tl_tensor loss = record_random(&g, s, x, seed);
+    loss = tl_add(loss, record_random(&h, tl_again(s), x, seed)); /* all of it once more */
+    tl_grad(loss, x, GRAPH_INPUTS, d);
+    tl_output(s, "loss", loss);
+    tl_output(s, "inner", g.node[g.n / 2]);
+    tl_output(s, "twin", h.node[h.n / 2]);
+    for (int i = 0; i < GRAPH_INPUTS; i++) tl_output(s, (const char *[]){ "d0", "d1", "d2" }[i], d[i]);
+    tl_backward(loss);
+    tl_plan *plan = tl_compile(t);
+    cr_assert(plan, "%s", tl_message());
+    *instructions = tl_plan_instructions(plan);
+    tl_tape_free(t);
+    tl_session *session = tl_session_new(model);
+    cr_assert(tl_run(session, plan, in, GRAPH_INPUTS) == TL_OK, "%s", tl_message());
+    tl_plan_free(plan);
+    return session;
+}
+
+static void same_output(const tl_session *a, const tl_session *b, const char *name, uint64_t seed)
+{
+    tl_array p, q;
+    cr_assert(tl_get(a, name, &p) == TL_OK && tl_get(b, name, &q) == TL_OK);
+    cr_assert(!memcmp(p.data, q.data, bytes_in(&p)), "%s of graph %d", name, (int)seed);
+}
+
+Test(passes, change_no_bit_of_random_graphs)
+{
+    int before = 0, after = 0;
+    for (uint64_t seed = 0; seed < 500; seed++) {
+        const tl_dtype dtype = seed % 2 ? TL_F64 : TL_F32;
+        double storage[GRAPH_INPUTS][8];
+        tl_array in[GRAPH_INPUTS];
+        fill_inputs(in, storage, dtype, seed);
+        tl_model *model = tl_model_new(.dtype = dtype, .seed = seed);
+        int with, without;
+        passes("-all");
+        tl_session *a = run_graph(seed, in, model, &without);
+        passes("");
+        tl_session *b = run_graph(seed, in, model, &with);
+        for (int k = 0; k < 6; k++)
+            same_output(a, b, (const char *[]){ "loss", "inner", "twin", "d0", "d1", "d2" }[k], seed);
+        int n, m;
+        const tl_range *r, *q;
+        const char *g = tl_session_gradients(a, &r, &n), *h = tl_session_gradients(b, &q, &m);
+        cr_assert(n == m);
+        for (int k = 0; k < n; k++) {
+            const size_t e = tl_dtype_size(dtype), at = (size_t)r[k].begin * e;
+            cr_assert(r[k].begin == q[k].begin && r[k].end == q[k].end);
+            cr_assert(!memcmp(g + at, h + at, (size_t)(r[k].end - r[k].begin) * e), "gradient of graph %d", (int)seed);
+        }
+        before += without;
+        after += with;
+        tl_session_free(a);
+        tl_session_free(b);
+        tl_model_free(model);
+    }
+    cr_assert(after < before * 3 / 4, "%d of %d instructions are left", after, before);
+}
+
+/* How many instructions a plan of f's outputs has. */
+static int instructions(void (*f)(tl_scope *s, tl_tensor x), const char *words)
+{
+    passes(words);
+    tl_model *model = tl_model_new();
+    tl_tape *t = tl_tape_new(model, .training = true);
+    f(tl_root(t), tl_input(tl_root(t), "x", FLOATS(NULL, 6, 2, 3)));
+    tl_plan *plan = tl_compile(t);
+    cr_assert(plan, "%s", tl_message());
+    const int n = tl_plan_instructions(plan);
+    tl_plan_free(plan);
+    tl_tape_free(t);
+    tl_model_free(model);
+    return n;
+}
+
+static void one_mask(tl_scope *s, tl_tensor x)
+{
+    tl_tensor y[6];
+    for (int t = 0; t < 6; t++)
+        y[t] = tl_mul(tl_at(x, t), tl_random_bernoulli(tl_steady(tl_step(tl_in(s, "r"), t)), TL_DIMS(2, 3), 0.5));
+    tl_output(s, "y", tl_stack(6, y, 0));
+}
+
+/* A mask that is the same at all steps is drawn once. */
+Test(passes, what_steps_have_in_common_is_computed_once)
+{
+    cr_assert(instructions(one_mask, "") == 1 + 6 + 1);
+    cr_assert(instructions(one_mask, "-all") == 6 + 6 + 1);
+}
+
+static void switched(tl_scope *s, tl_tensor x) { tl_output(s, "y", tl_add(tl_tanh(x), tl_tanh(x))); }
+
+Test(passes, are_switched_by_name)
+{
+    cr_assert(instructions(switched, "") == 2);
+    cr_assert(instructions(switched, "-cse") == 3 && instructions(switched, "-all") == 3);
+    cr_assert(instructions(switched, "-all,+cse") == 2 && instructions(switched, "-cse,+all") == 2);
+    cr_assert(instructions(switched, "-other") == 2 && instructions(switched, "-cs,-csee,,") == 2);
+}
+
+static int calls;
+static void seen(void *data, const char *path, const tl_array *value)
+{
+    (void)data, (void)path, (void)value;
+    calls++;
+}
+static void taps(tl_scope *s, tl_tensor x)
+{
+    tl_output(s, "y", tl_add(tl_tap(s, x, seen, NULL), tl_tap(s, x, seen, NULL)));
+}
+
+static tl_status twice_kernel(const tl_run_args *r)
+{
+    for (int64_t i = 0; i < tl_desc_size(r->out_desc); i++) ((float *)r->out)[i] = 2 * ((const float *)r->in[0])[i];
+    return TL_OK;
+}
+static const struct tl_op own = { .size = sizeof own,
+                                  .name = "own",
+                                  .min_in = 1,
+                                  .max_in = 1,
+                                  .shape = tl_shape_same,
+                                  .f32 = twice_kernel,
+                                  .f64 = twice_kernel };
+static const struct tl_op own_pure = { .size = sizeof own,
+                                       .name = "own",
+                                       .min_in = 1,
+                                       .max_in = 1,
+                                       .cls = TL_ROWWISE,
+                                       .shape = tl_shape_same,
+                                       .f32 = twice_kernel,
+                                       .f64 = twice_kernel };
+static void opaque(tl_scope *s, tl_tensor x)
+{
+    tl_output(s, "y", tl_add(tl_apply(&own, &x, 1, NULL), tl_apply(&own, &x, 1, NULL)));
+}
+static void declared(tl_scope *s, tl_tensor x)
+{
+    tl_output(s, "y", tl_add(tl_apply(&own_pure, &x, 1, NULL), tl_apply(&own_pure, &x, 1, NULL)));
+}
+
+Test(passes, merge_neither_calls_nor_what_they_know_nothing_of)
+{
+    cr_assert(instructions(taps, "") == 3);
+    cr_assert(instructions(opaque, "") == 3);
+    cr_assert(instructions(declared, "") == 2);
+}
+
+static void differing(tl_scope *s, tl_tensor x)
+{
+    tl_tensor y = tl_add(tl_slice(x, 0, 0, 3), tl_slice(x, 0, 3, 6));                          /* views */
+    y = tl_add(y, tl_add(tl_random_uniform(s, TL_DIMS(3)), tl_random_uniform(s, TL_DIMS(3)))); /* two draws */
+    y = tl_add(y, tl_sub(tl_scale(y, 2), tl_scale(y, 3)));
+    y = tl_add(y, tl_sub(tl_sum_keep(y, TL_AXES(1)), tl_sum(y, TL_AXES(1, 2)) /* axes differ */));
+    tl_output(s, "y", y);
+}
+
+Test(passes, what_differs_in_an_attribute_or_operand_stays)
+{
+    cr_assert(instructions(differing, "") == instructions(differing, "-all"));
+}
+
+/* Parameters whose gradients are one and the same node each get theirs. */
+Test(passes, equal_gradients_reach_every_parameter)
+{
+    passes("");
+    tl_model *model = tl_model_new();
+    tl_tape *t = tl_tape_new(model);
+    tl_scope *s = tl_root(t);
+    const tl_tensor a = tl_param(s, "a", TL_DIMS(3), .init = normal), b = tl_param(s, "b", TL_DIMS(3), .init = normal);
+    tl_backward(tl_sum(tl_tanh(tl_add(a, b)), TL_ALL));
+    tl_session *session = run_once(t, NULL, 0);
+    const float *g = tl_session_gradients(session, NULL, NULL);
+    for (int i = 0; i < 3; i++) cr_assert(g[i] != 0 && g[i] == g[3 + i]);
+    tl_session_free(session);
+    tl_model_free(model);
+}
+
+Test(passes, every_allocation_may_fail)
+{
+    passes("");
+    bool passed = false;
+    for (uint64_t k = 1; !passed && k < 4000; k++) {
+        tl_model *model = tl_model_new();
+        tl_tape *t = tl_tape_new(model);
+        const tl_tensor x = tl_input(tl_root(t), "x", FLOATS(NULL, 6, 2, 3));
+        tl_backward(tl_sum(tl_lstm(tl_root(t), x, .units = 3), TL_ALL));
+        tl_fail_allocation(k);
+        tl_plan *plan = tl_compile(t);
+        tl_fail_allocation(0);
+        passed = plan != NULL;
+        cr_assert(passed || tl_tape_status(t) == TL_E_MEMORY, "%s", tl_message());
+        cr_assert(tl_model_count(model) == (passed ? 12 : 0));
+        tl_plan_free(plan);
+        tl_tape_free(t);
+        tl_model_free(model);
+        cr_assert(tl_live_bytes() == 0, "allocation %d", (int)k);
+    }
+    cr_assert(passed);
+}
