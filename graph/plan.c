@@ -20,16 +20,15 @@ static void *keep(tl_build *b, size_t n)
 
 /* ---- live --------------------------------------------------------------------------------------------------- */
 
-static void mark_live(tl_build *b)
+void tl_mark_live(const tl_tape *t, bool *live)
 {
-    const tl_tape *t = b->tape;
-    for (uint32_t i = 0; i < t->n_output; i++) b->live[t->output[i].id] = true;
-    for (uint32_t i = 0; i < t->n_next; i++) b->live[t->next[i].id] = true;
-    for (uint32_t i = 0; i < t->n_gradient; i++) b->live[t->gradient[i].id] = true;
-    for (uint32_t i = 0; i < t->n_tap; i++) b->live[t->tap[i]] = true;
-    for (uint32_t i = b->n - 1; i; i--)
-        for (uint32_t k = 0; b->live[i] && k < t->node[i].n_in; k++) b->live[tl_node_in(t, &t->node[i], k)] = true;
-    b->live[0] = false;
+    for (uint32_t i = 0; i < t->n_output; i++) live[t->output[i].id] = true;
+    for (uint32_t i = 0; i < t->n_next; i++) live[t->next[i].id] = true;
+    for (uint32_t i = 0; i < t->n_gradient; i++) live[t->gradient[i].id] = true;
+    for (uint32_t i = 0; i < t->n_tap; i++) live[t->tap[i]] = true;
+    for (uint32_t i = t->n - 1; i; i--)
+        for (uint32_t k = 0; live[i] && k < t->node[i].n_in; k++) live[tl_node_in(t, &t->node[i], k)] = true;
+    live[0] = false;
 }
 
 /* ---- place -------------------------------------------------------------------------------------------------- */
@@ -446,7 +445,7 @@ static void finish(tl_build *b)
 
 static bool build(tl_build *b)
 {
-    mark_live(b);
+    tl_mark_live(b->tape, b->live);
     emit_all(b);
     if (b->failed) return false;
     place_gradients(b);

@@ -398,6 +398,9 @@ struct tl_session {
     bool ran, ran_once;
 };
 
+/* plan.c: live[i] becomes true for each node that an output, state, gradient or tap needs */
+void tl_mark_live(const tl_tape *t, bool *live);
+
 /* rows.c: gradients of tables, of which a run touches only the rows that it used */
 bool tl_rows_room(tl_session *s, const tl_plan *p);  /* allocates what p needs; false: memory */
 void tl_rows_begin(tl_session *s, const tl_plan *p); /* p is about to run */

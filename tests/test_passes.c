@@ -75,6 +75,110 @@ Test(passes, change_no_bit_of_random_graphs)
     cr_assert(after < before * 3 / 4, "%d of %d instructions are left", after, before);
 }
 
+/* ---- recurrent networks ------------------------------------------------------------------------------------------- */
+
+typedef tl_tensor network(tl_scope *s, tl_tensor x, tl_tensor ids);
+
+static tl_tensor two_lstms(tl_scope *s, tl_tensor x, tl_tensor ids)
+{
+    (void)ids;
+    const tl_cell c[] = { tl_lstm_cell(s), tl_residual_cell(s, tl_gru_cell(s)) };
+    return tl_rnn(s, x, tl_stack_cell(s, 2, c), .units = 5, .return_sequences = true);
+}
+static tl_tensor both_ways(tl_scope *s, tl_tensor x, tl_tensor ids)
+{
+    return tl_bidirectional(s, x, tl_gru_cell(s), .units = 5, .lengths = tl_at(ids, 0), .return_sequences = true);
+}
+static tl_tensor words(tl_scope *s, tl_tensor x, tl_tensor ids)
+{
+    (void)x;
+    return tl_dense(s, tl_lstm(s, tl_embedding(s, ids, .vocab = 9, .units = 4), .units = 5), .units = 3);
+}
+
+/* A look-up in each step, whose table is shared with the output. */
+static tl_tensor word_step(tl_scope *s, tl_tensor id, tl_tensor *h, const void *ctx)
+{
+    (void)ctx;
+    tl_tensor W;
+    const tl_tensor x = tl_embedding(s, id, .vocab = 9, .units = 5, .table = &W);
+    *h = tl_tanh(tl_gate(s, "h", x, *h));
+    return tl_gemm(TL_NONE, *h, W, false, true);
+}
+static tl_tensor steps_of_words(tl_scope *s, tl_tensor x, tl_tensor ids)
+{
+    (void)x;
+    return tl_rnn(s, ids, ((tl_cell){ .step = word_step }), .units = 5, .return_sequences = true);
+}
+static tl_tensor attends(tl_scope *s, tl_tensor x, tl_tensor ids)
+{
+    (void)ids;
+    const tl_memory m = tl_attention_memory(s, x, .score = TL_SCORE_ADDITIVE, .units = 4);
+    return tl_rnn(s, x, tl_zoneout_cell(s, tl_attention_cell(s, tl_mgu_cell(), m), .rate = 0.3), .units = 5);
+}
+
+static network *const networks[] = { two_lstms, both_ways, words, steps_of_words, attends };
+
+/* The gradients of a network's parameters, and its loss behind them. */
+static float *gradients_of(network *f, const char *words, int64_t *n, int *instructions)
+{
+    enum { T = 40, B = 16, D = 5 }; /* more rows than a piece has */
+    static float x[T * B * D];
+    static int32_t ids[T * B];
+    uint64_t seed = 5;
+    for (int i = 0; i < COUNT(x); i++) x[i] = (float)noise(&seed);
+    for (int i = 0; i < COUNT(ids); i++) ids[i] = (int32_t)(4.5 + 4.4 * noise(&seed));
+    const tl_array in[] = { FLOATS(x, T, B, D), IDS(ids, T, B) };
+    passes(words);
+    tl_model *model = tl_model_new(.seed = 2);
+    tl_tape *t = tl_tape_new(model, .training = true);
+    const tl_tensor a = tl_input(tl_root(t), "x", in[0]);
+    const tl_tensor b = tl_input(tl_root(t), "ids", in[1]);
+    const tl_tensor loss = tl_mean(tl_square(f(tl_root(t), a, b)), TL_ALL);
+    tl_output(tl_root(t), "loss", loss);
+    tl_backward(loss);
+    tl_plan *plan = tl_compile(t);
+    cr_assert(plan, "%s", tl_message());
+    *instructions = tl_plan_instructions(plan);
+    tl_tape_free(t);
+    tl_session *s = tl_session_new(model);
+    cr_assert(tl_run(s, plan, in, 2) == TL_OK && tl_run(s, plan, in, 2) == TL_OK, "%s", tl_message());
+    *n = tl_model_size(model) + 1;
+    float *g = malloc((size_t)*n * sizeof *g);
+    memcpy(g, tl_session_gradients(s, NULL, NULL), (size_t)(*n - 1) * sizeof *g);
+    g[*n - 1] = (float)tl_get_scalar(s, "loss");
+    tl_session_free(s);
+    tl_plan_free(plan);
+    tl_model_free(model);
+    return g;
+}
+
+Test(passes, change_no_bit_of_networks)
+{
+    for (int k = 0; k < COUNT(networks); k++) {
+        int64_t n, m;
+        int all, none, one;
+        float *g = gradients_of(networks[k], "-all", &n, &none);
+        float *h = gradients_of(networks[k], "", &m, &all);
+        cr_assert(n == m && !memcmp(g, h, (size_t)n * sizeof *g), "network %d", k);
+        cr_assert(all < none, "network %d: %d instructions of %d", k, all, none);
+        for (int p = 0; tl_pass_at(p); p++) {
+            char only[32];
+            snprintf(only, sizeof only, "-all,+%s", tl_pass_at(p)->name);
+            float *q = gradients_of(networks[k], only, &m, &one);
+            cr_assert(!memcmp(g, q, (size_t)n * sizeof *g), "network %d, %s", k, only);
+            snprintf(only, sizeof only, "-%s", tl_pass_at(p)->name);
+            free(q);
+            q = gradients_of(networks[k], only, &m, &one);
+            cr_assert(!memcmp(g, q, (size_t)n * sizeof *g), "network %d, %s", k, only);
+            free(q);
+        }
+        free(g);
+        free(h);
+    }
+}
+
+/* ---- what is merged and what is not ------------------------------------------------------------------------------- */
+
 /* How many instructions a plan of f's outputs has. */
 static int instructions(void (*f)(tl_scope *s, tl_tensor x), const char *words)
 {
@@ -177,7 +281,51 @@ Test(passes, what_differs_in_an_attribute_or_operand_stays)
     cr_assert(instructions(differing, "") == instructions(differing, "-all"));
 }
 
+/* A gradient that is the start of another chain stays a gradient. */
+Test(passes, a_gradient_within_a_chain_is_kept)
+{
+    passes("");
+    tl_model *model = tl_model_new();
+    tl_tape *t = tl_tape_new(model);
+    tl_scope *s = tl_root(t);
+    float v[6] = { 1, 2, 3, 4, 5, 6 };
+    const tl_array in = FLOATS(v, 3, 2);
+    const tl_tensor x = tl_input(s, "x", in), W = tl_param(s, "W", TL_DIMS(2, 2), .init = normal);
+    const tl_tensor loss = tl_sum(tl_matmul(x, W), TL_ALL);
+    tl_tensor d;
+    tl_backward(loss);
+    tl_grad(loss, &W, 1, &d);
+    tl_output(s, "y", tl_gemm(d, x, x, true, false));
+    tl_session *session = run_once(t, &in, 1);
+    const float *g = tl_session_gradients(session, NULL, NULL);
+    cr_assert(g[0] == 9 && g[1] == 9 && g[2] == 12 && g[3] == 12);
+    tl_array y;
+    cr_assert(tl_get(session, "y", &y) == TL_OK && ((float *)y.data)[0] == 9 + 35);
+    tl_session_free(session);
+    tl_model_free(model);
+}
+
 /* Parameters whose gradients are one and the same node each get theirs. */
+/* Four steps of products: one chain is one product; a chain that is looked at in between is two. */
+static void chain(tl_scope *s, tl_tensor x, bool look)
+{
+    tl_tensor c = TL_NONE;
+    for (int t = 0; t < 4; t++) {
+        c = tl_gemm(c, tl_at(x, t), tl_tanh(tl_at(x, t)), true, false);
+        if (look && t == 1) tl_output(s, "look", c);
+    }
+    tl_output(s, "y", c);
+}
+static void unseen_chain(tl_scope *s, tl_tensor x) { chain(s, x, false); }
+static void seen_chain(tl_scope *s, tl_tensor x) { chain(s, x, true); }
+
+Test(passes, a_chain_is_deferred_unless_someone_looks)
+{
+    cr_assert(instructions(unseen_chain, "-defer") == 4 + 4);
+    cr_assert(instructions(unseen_chain, "") == 4 + 2 + 1); /* two stacks, one product */
+    cr_assert(instructions(seen_chain, "") == 4 + 4 + 2);
+}
+
 Test(passes, equal_gradients_reach_every_parameter)
 {
     passes("");

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_cse;
+extern const tl_pass tl_pass_cse, tl_pass_defer;
 
-static const tl_pass *const passes[] = { &tl_pass_cse };
+static const tl_pass *const passes[] = { &tl_pass_cse, &tl_pass_defer };
 enum { PASSES = sizeof passes / sizeof *passes };
 
 const tl_pass *tl_pass_at(int i) { return i >= 0 && i < PASSES ? passes[i] : NULL; }
@@ -29,10 +29,7 @@ static bool switched_on(const tl_pass *p)
 /* ---- one rewriting ------------------------------------------------------------------------------------------------ */
 
 /* May two nodes that look the same be one? */
-static bool shareable(const tl_node *n)
-{
-    return n->op->role != TL_ROLE_TAP && (n->op->id || n->op->cls != TL_OPAQUE);
-}
+static bool shareable(const tl_node *n) { return n->op->role != TL_ROLE_TAP && (n->op->id || n->op->cls != TL_OPAQUE); }
 
 static bool same(const tl_tape *t, const tl_node *a, const tl_node *b, const uint32_t *in)
 {
@@ -59,19 +56,24 @@ static uint32_t copy(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     return id;
 }
 
-uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i)
+uint32_t tl_rewrite_emit(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 {
-    const tl_node *n = &w->from->node[i];
-    uint32_t few[8], *in = n->n_in <= 8 ? few : tl_arena_alloc(&w->to->arena, n->n_in * sizeof *in);
-    if (!in) return 0;
-    for (uint32_t k = 0; k < n->n_in; k++) in[k] = w->map[tl_node_in(w->from, n, k)];
-    if (!shareable(n)) return copy(w, n, in);
+    if (!w->share || !shareable(n)) return copy(w, n, in);
     for (uint64_t key = key_of(n, in), salt = 0;; salt++) {
         uint64_t *slot = tl_table_put(&w->known, key, salt, 0);
         if (!slot) return 0;
         if (!*slot) return (uint32_t)(*slot = copy(w, n, in));
         if (same(w->to, &w->to->node[*slot], n, in)) return (uint32_t)*slot;
     }
+}
+
+uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i)
+{
+    const tl_node *n = &w->from->node[i];
+    uint32_t few[8], *in = n->n_in <= 8 ? few : tl_arena_alloc(&w->to->arena, n->n_in * sizeof *in);
+    if (!in) return 0;
+    for (uint32_t k = 0; k < n->n_in; k++) in[k] = w->map[tl_node_in(w->from, n, k)];
+    return tl_rewrite_emit(w, n, in);
 }
 
 /* ---- what a tape is asked for ------------------------------------------------------------------------------------- */
@@ -115,7 +117,7 @@ static void map_lists(tl_rewrite *w)
 /* from -> another tape; NULL if memory is short. */
 static tl_tape *rewrite(tl_tape *from, const tl_pass *pass)
 {
-    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model) };
+    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model), .share = switched_on(&tl_pass_cse) };
     const size_t bytes = from->n * sizeof *w.map;
     w.map = w.to ? tl_resize(NULL, 0, bytes) : NULL;
     bool well = w.map && copy_lists(&w);

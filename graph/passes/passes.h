@@ -12,6 +12,7 @@
 typedef struct tl_rewrite {
     tl_tape *from, *to;
     uint32_t *map;  /* node of from -> node of to that has its value; 0: none yet */
+    bool share;     /* is "cse" on: may nodes be merged? */
     tl_table known; /* nodes of to by what they compute */
 } tl_rewrite;
 
@@ -27,6 +28,10 @@ tl_tape *tl_optimised(tl_tape *t);
 
 /* The passes, in order; NULL after the last. */
 const tl_pass *tl_pass_at(int i);
+
+/* A node like n (its op, attributes, shape, place and number of operands) on these operands of `to`, or one that computes the
+ * same; 0: memory is short. */
+uint32_t tl_rewrite_emit(tl_rewrite *w, const tl_node *n, const uint32_t *in);
 
 /* Copies node i of from, with its operands mapped, unless `to` has a node that computes the same (and may be shared). */
 uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i);

@@ -1,0 +1,180 @@
+/* graph/passes/defer.c - a sum that grows link by link is added up in larger pieces: the gradient of a weight over time, one
+ * product of stacked rows in place of a product for each step.
+ *
+ * A chain is c_1 = f(a_1, b_1, c_0), c_2 = f(a_2, b_2, c_1), ..., where f is a product C0 + a^T b, a sum over leading axes or rows
+ * added by index, and nothing else looks at c_1, c_2, ... but the last. Each f adds row after row of its operands to
+ * its last operand, in order (graph/op.h, ops/sum.c, ops/gather.c), so f of the rows of several links, one below the
+ * other, is the same chain of additions: the same bits. All operands of the links come before the last link, where
+ * the one operation stands. */
+#include "graph/passes/passes.h"
+
+#include <string.h>
+
+enum { MAX_ROWS = 512 }; /* of a piece: what has just been made is still in the cache, and need not be kept for long */
+
+/* The operand that the sum starts from, and how many operands lie by rows. */
+typedef struct link_kind {
+    tl_op_role role;
+    uint32_t start, by_rows;
+} link_kind;
+static const link_kind kinds[] = {
+    { TL_ROLE_PRODUCT, 2, 2 },
+    { TL_ROLE_SUM, 1, 1 },
+    { TL_ROLE_SCATTER_ADD, 2, 2 },
+};
+
+typedef struct deferral {
+    tl_rewrite *w;
+    uint32_t *uses;  /* how often a node's value is looked at */
+    uint32_t *after; /* the link that a link's value goes into; 0: no such */
+} deferral;
+
+static const tl_shape *shape_of(const tl_tape *t, const tl_node *n, uint32_t k)
+{
+    return &t->node[tl_node_in(t, n, k)].shape;
+}
+
+static const link_kind *kind_of(const tl_tape *t, const tl_node *n)
+{
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        if (n->op->role != kinds[k].role || n->n_in < kinds[k].by_rows) continue;
+        const tl_shape *x = shape_of(t, n, 0);
+        if (n->op->role == TL_ROLE_PRODUCT) {
+            const tl_product_attr *a = n->attr;
+            if (!a->ta || a->tb || x->rank != 2 || shape_of(t, n, 1)->rank != 2) return NULL;
+        } else if (n->op->role == TL_ROLE_SUM) {
+            const tl_sum_attr *a = n->attr;
+            if (a->axis_begin || a->axis_end >= x->rank) return NULL;
+        } else if (shape_of(t, n, 1)->rank < 1) {
+            return NULL;
+        }
+        return &kinds[k];
+    }
+    return NULL;
+}
+
+static uint32_t start_of(const tl_tape *t, const tl_node *n, const link_kind *kind)
+{
+    return kind->start < n->n_in ? tl_node_in(t, n, kind->start) : 0;
+}
+
+/* All but the number of rows must agree (and then attributes do). */
+static bool continues(const tl_tape *t, const tl_node *a, const tl_node *b, const link_kind *kind)
+{
+    if (kind_of(t, a) != kind || !tl_shape_equal(&a->shape, &b->shape)) return false;
+    for (uint32_t k = 0; k < kind->by_rows; k++) {
+        tl_shape p = *shape_of(t, a, k), q = *shape_of(t, b, k);
+        p.dim[0] = q.dim[0] = 0;
+        if (!tl_shape_equal(&p, &q)) return false;
+    }
+    return true;
+}
+
+static void find_chains(deferral *d)
+{
+    const tl_tape *t = d->w->from;
+    for (uint32_t i = 1; i < t->n; i++) {
+        const tl_node *n = &t->node[i];
+        for (uint32_t k = 0; k < n->n_in; k++) d->uses[tl_node_in(t, n, k)]++;
+    }
+    for (uint32_t k = 0; k < t->n_output; k++) d->uses[t->output[k].id] += 2;
+    for (uint32_t k = 0; k < t->n_next; k++) d->uses[t->next[k].id] += 2;
+    for (uint32_t k = 0; k < t->n_gradient; k++) d->uses[t->gradient[k].id] += 2;
+    for (uint32_t k = 0; k < t->n_tap; k++) d->uses[t->tap[k]] += 2;
+    for (uint32_t i = 1; i < t->n; i++) {
+        const link_kind *kind = kind_of(t, &t->node[i]);
+        const uint32_t before = kind ? start_of(t, &t->node[i], kind) : 0;
+        if (before && d->uses[before] == 1 && continues(t, &t->node[before], &t->node[i], kind)) d->after[before] = i;
+    }
+}
+
+/* Operand k of n links, one below the other. */
+static uint32_t stacked(const deferral *d, const uint32_t *link, uint32_t n, uint32_t k)
+{
+    const tl_tape *t = d->w->from;
+    uint32_t few[64], *in = n <= 64 ? few : tl_arena_alloc(&d->w->to->arena, n * sizeof *in);
+    if (!in) return 0;
+    tl_shape shape = *shape_of(t, &t->node[link[0]], k);
+    shape.dim[0] = 0;
+    for (uint32_t j = 0; j < n; j++) {
+        in[j] = d->w->map[tl_node_in(t, &t->node[link[j]], k)];
+        shape.dim[0] += shape_of(t, &t->node[link[j]], k)->dim[0];
+    }
+    const tl_concat_attr attr = { 0 };
+    const tl_node like = { .op = tl_op_of_role(TL_ROLE_CONCAT),
+                           .attr = (void *)(uintptr_t)&attr,
+                           .attr_size = sizeof attr,
+                           .n_in = n,
+                           .shape = shape,
+                           .at = t->node[link[0]].at,
+                           .caller = t->node[link[0]].caller,
+                           .scope = t->node[link[0]].scope };
+    return tl_rewrite_emit(d->w, &like, in);
+}
+
+/* n links as one operation that starts from c; 0: memory */
+static uint32_t emit_piece(const deferral *d, const uint32_t *link, uint32_t n, uint32_t c)
+{
+    const tl_tape *t = d->w->from;
+    const link_kind *kind = kind_of(t, &t->node[link[0]]);
+    tl_node like = t->node[link[0]];
+    uint32_t in[3] = { 0 };
+    for (uint32_t k = 0; k < kind->by_rows; k++) {
+        in[k] = n > 1 ? stacked(d, link, n, k) : d->w->map[tl_node_in(t, &like, k)];
+        if (!in[k]) return 0;
+    }
+    in[kind->start] = c;
+    like.n_in = c ? kind->start + 1 : kind->by_rows;
+    return tl_rewrite_emit(d->w, &like, in);
+}
+
+/* The chain that ends in node `last`, in pieces. */
+static uint32_t emit_chain(const deferral *d, uint32_t last)
+{
+    const tl_tape *t = d->w->from;
+    const link_kind *kind = kind_of(t, &t->node[last]);
+    uint32_t n = 1, first = last;
+    for (uint32_t p; (p = start_of(t, &t->node[first], kind)) && d->after[p] == first; first = p) n++;
+    uint32_t *link = tl_arena_alloc(&d->w->to->arena, n * sizeof *link);
+    if (!link) return 0;
+    for (uint32_t j = n, i = last; j--; i = start_of(t, &t->node[i], kind)) link[j] = i;
+    uint32_t c = start_of(t, &t->node[first], kind);
+    c = c ? d->w->map[c] : 0;
+    for (uint32_t begin = 0; begin < n;) {
+        int64_t rows = 0;
+        uint32_t end = begin;
+        while (end < n) {
+            rows += shape_of(t, &t->node[link[end]], 0)->dim[0];
+            if (end > begin && rows > MAX_ROWS) break;
+            end++;
+        }
+        c = emit_piece(d, link + begin, end - begin, c);
+        if (!c) return 0;
+        begin = end;
+    }
+    return c;
+}
+
+static bool defer(tl_rewrite *w)
+{
+    const uint32_t n = w->from->n;
+    deferral d = { w, tl_resize(NULL, 0, n * sizeof *d.uses), tl_resize(NULL, 0, n * sizeof *d.after) };
+    bool well = d.uses && d.after;
+    if (well) {
+        memset(d.uses, 0, n * sizeof *d.uses);
+        memset(d.after, 0, n * sizeof *d.after);
+        find_chains(&d);
+    }
+    for (uint32_t i = 1; i < n && well; i++) {
+        if (d.after[i]) continue; /* comes with the last link */
+        const link_kind *kind = kind_of(w->from, &w->from->node[i]);
+        const uint32_t before = kind ? start_of(w->from, &w->from->node[i], kind) : 0;
+        w->map[i] = before && d.after[before] == i ? emit_chain(&d, i) : tl_rewrite_node(w, i);
+        well = w->map[i];
+    }
+    if (d.uses) tl_resize(d.uses, n * sizeof *d.uses, 0);
+    if (d.after) tl_resize(d.after, n * sizeof *d.after, 0);
+    return well;
+}
+
+const tl_pass tl_pass_defer = { "defer", defer };
