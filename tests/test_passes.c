@@ -83,16 +83,16 @@ static tl_tensor two_lstms(tl_scope *s, tl_tensor x, tl_tensor ids)
 {
     (void)ids;
     const tl_cell c[] = { tl_lstm_cell(s), tl_residual_cell(s, tl_gru_cell(s)) };
-    return tl_rnn(s, x, tl_stack_cell(s, 2, c), .units = 5, .return_sequences = true);
+    return tl_rnn(s, x, tl_stack_cell(s, 2, c), .units = 17, .return_sequences = true);
 }
 static tl_tensor both_ways(tl_scope *s, tl_tensor x, tl_tensor ids)
 {
-    return tl_bidirectional(s, x, tl_gru_cell(s), .units = 5, .lengths = tl_at(ids, 0), .return_sequences = true);
+    return tl_bidirectional(s, x, tl_gru_cell(s), .units = 17, .lengths = tl_at(ids, 0), .return_sequences = true);
 }
 static tl_tensor words(tl_scope *s, tl_tensor x, tl_tensor ids)
 {
     (void)x;
-    return tl_dense(s, tl_lstm(s, tl_embedding(s, ids, .vocab = 9, .units = 4), .units = 5), .units = 3);
+    return tl_dense(s, tl_lstm(s, tl_embedding(s, ids, .vocab = 9, .units = 18), .units = 17), .units = 3);
 }
 
 /* A look-up in each step, whose table is shared with the output. */
@@ -100,20 +100,20 @@ static tl_tensor word_step(tl_scope *s, tl_tensor id, tl_tensor *h, const void *
 {
     (void)ctx;
     tl_tensor W;
-    const tl_tensor x = tl_embedding(s, id, .vocab = 9, .units = 5, .table = &W);
+    const tl_tensor x = tl_embedding(s, id, .vocab = 9, .units = 19, .table = &W);
     *h = tl_tanh(tl_gate(s, "h", x, *h));
     return tl_gemm(TL_NONE, *h, W, false, true);
 }
 static tl_tensor steps_of_words(tl_scope *s, tl_tensor x, tl_tensor ids)
 {
     (void)x;
-    return tl_rnn(s, ids, ((tl_cell){ .step = word_step }), .units = 5, .return_sequences = true);
+    return tl_rnn(s, ids, ((tl_cell){ .step = word_step }), .units = 19, .return_sequences = true);
 }
 static tl_tensor attends(tl_scope *s, tl_tensor x, tl_tensor ids)
 {
     (void)ids;
     const tl_memory m = tl_attention_memory(s, x, .score = TL_SCORE_ADDITIVE, .units = 4);
-    return tl_rnn(s, x, tl_zoneout_cell(s, tl_attention_cell(s, tl_mgu_cell(), m), .rate = 0.3), .units = 5);
+    return tl_rnn(s, x, tl_zoneout_cell(s, tl_attention_cell(s, tl_mgu_cell(), m), .rate = 0.3), .units = 17);
 }
 
 static network *const networks[] = { two_lstms, both_ways, words, steps_of_words, attends };
@@ -305,6 +305,68 @@ Test(passes, a_gradient_within_a_chain_is_kept)
     tl_model_free(model);
 }
 
+/* ---- products batched by rows ------------------------------------------------------------------------------------- */
+
+enum { W = 16 };
+static tl_tensor weight(tl_scope *s, const char *name) { return tl_param(s, name, TL_DIMS(W, W), .init = normal); }
+static tl_tensor rows_of(tl_scope *s, int64_t rows)
+{
+    return tl_random_normal(s, TL_DIMS(rows, W)); /* an instruction each, unlike any other */
+}
+
+static void siamese(tl_scope *s, tl_tensor x)
+{
+    (void)x;
+    const tl_tensor V = weight(s, "V"), b = tl_param(s, "b", TL_DIMS(W));
+    tl_tensor y[3];
+    for (int k = 0; k < 3; k++) y[k] = tl_gemm(b, rows_of(s, k + 1), V, false, false);
+    for (int k = 0; k < 3; k++) tl_output(s, (const char *[]){ "a", "b", "c" }[k], y[k]);
+}
+
+/* h' = h V + x W: x W for all steps at once, h V step by step */
+static void recurrence(tl_scope *s, tl_tensor x)
+{
+    (void)x;
+    const tl_tensor V = weight(s, "V"), U = weight(s, "U");
+    tl_tensor h = rows_of(s, 2), all = rows_of(s, 8);
+    for (int k = 0; k < 4; k++)
+        h = tl_gemm(tl_gemm(TL_NONE, tl_slice(all, 0, 2 * k, 2 * k + 2), U, false, false), h, V, false, false);
+    tl_output(s, "y", h);
+}
+
+/* Each pair could be one product, but not both pairs: the first of the one needs the second of the other, and vice versa. */
+static void circle(tl_scope *s, tl_tensor x)
+{
+    (void)x;
+    const tl_tensor V = weight(s, "V"), U = weight(s, "U");
+    tl_output(s, "p", tl_matmul(tl_matmul(rows_of(s, 2), V), U));
+    tl_output(s, "q", tl_matmul(tl_matmul(rows_of(s, 2), U), V));
+}
+
+/* What starts each sum differs, or the weights do, or are transposed once. */
+static void unlike(tl_scope *s, tl_tensor x)
+{
+    (void)x;
+    const tl_tensor V = weight(s, "V"), a = tl_param(s, "a", TL_DIMS(W)), b = tl_param(s, "b", TL_DIMS(W));
+    tl_output(s, "p", tl_gemm(a, rows_of(s, 2), V, false, false));
+    tl_output(s, "q", tl_gemm(b, rows_of(s, 2), V, false, false));
+    tl_output(s, "r", tl_gemm(a, rows_of(s, 2), V, false, true));
+    tl_output(s, "o", tl_gemm(a, rows_of(s, 2), weight(s, "U"), false, false));
+    tl_output(s, "n", tl_gemm(TL_NONE, rows_of(s, 2), V, false, false));
+    tl_output(s, "m", tl_gemm(rows_of(s, 2), rows_of(s, 2), V, false, false));
+}
+
+Test(passes, products_of_one_weight_are_batched_where_none_needs_another)
+{
+    cr_assert(instructions(siamese, "-batch") == 3 + 3);
+    cr_assert(instructions(siamese, "") == 3 + 1 + 1);
+    cr_assert(instructions(recurrence, "-batch") == 2 + 4 + 4);
+    cr_assert(instructions(recurrence, "") == 2 + 1 + 4);
+    cr_assert(instructions(circle, "-batch") == 2 + 4);
+    cr_assert(instructions(circle, "") == 2 + 1 + 2 + 1); /* a stack, a product of both, two alone */
+    cr_assert(instructions(unlike, "") == instructions(unlike, "-batch"));
+}
+
 /* Parameters whose gradients are one and the same node each get theirs. */
 /* Four steps of products: one chain is one product; a chain that is looked at in between is two. */
 static void chain(tl_scope *s, tl_tensor x, bool look)
@@ -322,8 +384,8 @@ static void seen_chain(tl_scope *s, tl_tensor x) { chain(s, x, true); }
 Test(passes, a_chain_is_deferred_unless_someone_looks)
 {
     cr_assert(instructions(unseen_chain, "-defer") == 4 + 4);
-    cr_assert(instructions(unseen_chain, "") == 4 + 2 + 1); /* two stacks, one product */
-    cr_assert(instructions(seen_chain, "") == 4 + 4 + 2);
+    cr_assert(instructions(unseen_chain, "") == 4 + 1 + 1); /* x lies one below the other; a stack; a product */
+    cr_assert(instructions(seen_chain, "") == 4 + 2 + 2);
 }
 
 Test(passes, equal_gradients_reach_every_parameter)

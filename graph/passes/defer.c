@@ -92,24 +92,9 @@ static void find_chains(deferral *d)
 static uint32_t stacked(const deferral *d, const uint32_t *link, uint32_t n, uint32_t k)
 {
     const tl_tape *t = d->w->from;
-    uint32_t few[64], *in = n <= 64 ? few : tl_arena_alloc(&d->w->to->arena, n * sizeof *in);
-    if (!in) return 0;
-    tl_shape shape = *shape_of(t, &t->node[link[0]], k);
-    shape.dim[0] = 0;
-    for (uint32_t j = 0; j < n; j++) {
-        in[j] = d->w->map[tl_node_in(t, &t->node[link[j]], k)];
-        shape.dim[0] += shape_of(t, &t->node[link[j]], k)->dim[0];
-    }
-    const tl_concat_attr attr = { 0 };
-    const tl_node like = { .op = tl_op_of_role(TL_ROLE_CONCAT),
-                           .attr = (void *)(uintptr_t)&attr,
-                           .attr_size = sizeof attr,
-                           .n_in = n,
-                           .shape = shape,
-                           .at = t->node[link[0]].at,
-                           .caller = t->node[link[0]].caller,
-                           .scope = t->node[link[0]].scope };
-    return tl_rewrite_emit(d->w, &like, in);
+    uint32_t *in = tl_arena_alloc(&d->w->to->arena, n * sizeof *in);
+    for (uint32_t j = 0; in && j < n; j++) in[j] = d->w->map[tl_node_in(t, &t->node[link[j]], k)];
+    return in ? tl_rewrite_rows(d->w, in, n, &t->node[link[0]]) : 0;
 }
 
 /* n links as one operation that starts from c; 0: memory */

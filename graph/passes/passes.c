@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_cse, tl_pass_defer;
+extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer;
 
-static const tl_pass *const passes[] = { &tl_pass_cse, &tl_pass_defer };
+static const tl_pass *const passes[] = { &tl_pass_cse, &tl_pass_defer, &tl_pass_batch };
 enum { PASSES = sizeof passes / sizeof *passes };
 
 const tl_pass *tl_pass_at(int i) { return i >= 0 && i < PASSES ? passes[i] : NULL; }
@@ -74,6 +74,63 @@ uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i)
     if (!in) return 0;
     for (uint32_t k = 0; k < n->n_in; k++) in[k] = w->map[tl_node_in(w->from, n, k)];
     return tl_rewrite_emit(w, n, in);
+}
+
+/* ---- rows one below the other --------------------------------------------------------------------------------------- */
+
+static uint32_t emit(tl_rewrite *w, const tl_node *like, tl_op_role role, const void *attr, size_t attr_size,
+                     const tl_shape *shape, const uint32_t *in, uint32_t n)
+{
+    tl_node node = *like;
+    node.op = tl_op_of_role(role);
+    node.attr = (void *)(uintptr_t)attr;
+    node.attr_size = attr_size;
+    node.n_in = n;
+    node.shape = *shape;
+    return tl_rewrite_emit(w, &node, in);
+}
+
+/* Of which node these numbers are a part that lies together, and where it begins. */
+static uint32_t base_of(const tl_tape *t, uint32_t id, int64_t *begin)
+{
+    int64_t offset;
+    *begin = 0;
+    while (t->node[id].op->role != TL_ROLE_TAP && t->node[id].n_in && tl_is_view(t, &t->node[id], &offset)) {
+        *begin += offset;
+        id = tl_node_in(t, &t->node[id], 0);
+    }
+    return id;
+}
+
+static uint32_t emit_part(tl_rewrite *w, uint32_t base, int64_t begin, const tl_shape *shape, const tl_node *like)
+{
+    const int64_t size = tl_shape_size(&w->to->node[base].shape);
+    tl_shape flat = { .dtype = shape->dtype, .rank = 1, .dim = { size } }, part = flat;
+    tl_reshape_attr line = { .rank = 1, .dim = { size } }, full = { .rank = shape->rank };
+    const tl_slice_attr cut = { 0, begin, begin + tl_shape_size(shape) };
+    part.dim[0] = cut.end - cut.begin;
+    for (int a = 0; a < shape->rank; a++) full.dim[a] = shape->dim[a];
+    uint32_t id = emit(w, like, TL_ROLE_RESHAPE, &line, sizeof line, &flat, &base, 1);
+    if (id) id = emit(w, like, TL_ROLE_SLICE, &cut, sizeof cut, &part, &id, 1);
+    return id ? emit(w, like, TL_ROLE_RESHAPE, &full, sizeof full, shape, &id, 1) : 0;
+}
+
+uint32_t tl_rewrite_rows(tl_rewrite *w, const uint32_t *id, uint32_t n, const tl_node *like)
+{
+    const tl_tape *t = w->to;
+    tl_shape shape = t->node[id[0]].shape;
+    int64_t begin, end, next;
+    const uint32_t base = base_of(t, id[0], &begin);
+    bool together = true;
+    end = begin;
+    shape.dim[0] = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        together = together && base_of(t, id[k], &next) == base && next == end;
+        end += tl_shape_size(&t->node[id[k]].shape);
+        shape.dim[0] += t->node[id[k]].shape.dim[0];
+    }
+    if (together) return emit_part(w, base, begin, &shape, like);
+    return emit(w, like, TL_ROLE_CONCAT, &(tl_concat_attr){ 0 }, sizeof(tl_concat_attr), &shape, id, n);
 }
 
 /* ---- what a tape is asked for ------------------------------------------------------------------------------------- */

@@ -33,6 +33,10 @@ const tl_pass *tl_pass_at(int i);
  * same; 0: memory is short. */
 uint32_t tl_rewrite_emit(tl_rewrite *w, const tl_node *n, const uint32_t *in);
 
+/* n nodes of `to`, whose shapes differ in their first dimension at most, one below the other: a view where they lie so already,
+ * else a copy. like: for place and scope. */
+uint32_t tl_rewrite_rows(tl_rewrite *w, const uint32_t *id, uint32_t n, const tl_node *like);
+
 /* Copies node i of from, with its operands mapped, unless `to` has a node that computes the same (and may be shared). */
 uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i);
 
