@@ -343,17 +343,22 @@ static void circle(tl_scope *s, tl_tensor x)
     tl_output(s, "q", tl_matmul(tl_matmul(rows_of(s, 2), U), V));
 }
 
-/* What starts each sum differs, or the weights do, or are transposed once. */
+/* What starts each sum differs, or the weights do, or are transposed once. The rows lie one below the other. */
 static void unlike(tl_scope *s, tl_tensor x)
 {
     (void)x;
     const tl_tensor V = weight(s, "V"), a = tl_param(s, "a", TL_DIMS(W)), b = tl_param(s, "b", TL_DIMS(W));
-    tl_output(s, "p", tl_gemm(a, rows_of(s, 2), V, false, false));
-    tl_output(s, "q", tl_gemm(b, rows_of(s, 2), V, false, false));
-    tl_output(s, "r", tl_gemm(a, rows_of(s, 2), V, false, true));
-    tl_output(s, "o", tl_gemm(a, rows_of(s, 2), weight(s, "U"), false, false));
-    tl_output(s, "n", tl_gemm(TL_NONE, rows_of(s, 2), V, false, false));
-    tl_output(s, "m", tl_gemm(rows_of(s, 2), rows_of(s, 2), V, false, false));
+    const tl_tensor all = rows_of(s, 16), column = tl_param(s, "column", TL_DIMS(2, 1));
+    tl_tensor r[8];
+    for (int k = 0; k < 8; k++) r[k] = tl_slice(all, 0, 2 * k, 2 * k + 2);
+    tl_output(s, "p", tl_gemm(a, r[0], V, false, false));
+    tl_output(s, "q", tl_gemm(b, r[1], V, false, false));
+    tl_output(s, "r", tl_gemm(a, r[2], V, false, true));
+    tl_output(s, "o", tl_gemm(a, r[3], weight(s, "U"), false, false));
+    tl_output(s, "n", tl_gemm(TL_NONE, r[4], V, false, false));
+    tl_output(s, "m", tl_gemm(r[0], r[5], V, false, false));
+    tl_output(s, "l", tl_gemm(column, r[6], V, false, false));
+    tl_output(s, "k", tl_gemm(column, r[7], V, false, false));
 }
 
 Test(passes, products_of_one_weight_are_batched_where_none_needs_another)
