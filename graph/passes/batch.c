@@ -54,27 +54,37 @@ static uint64_t signature(const tl_tape *t, const tl_node *n)
     return tl_mix(tl_mix(tl_node_in(t, n, 1), (uint64_t)a->tb << 2 | kind), c) | 1;
 }
 
+/* The newest member of each signature, and how many rows its group has: two numbers in one. */
+static uint64_t newest(uint32_t i, int64_t rows) { return (uint64_t)rows << 32 | i; }
+
+static bool join(batch *g, uint32_t last, uint32_t i)
+{
+    if (!g->group[last]) {
+        if (!TL_GROW(g->first, g->groups + 1, g->cap_groups)) return false;
+        g->first[g->group[last] = ++g->groups] = last;
+    }
+    g->next[last] = i;
+    g->group[i] = g->group[last];
+    return true;
+}
+
 static bool find_groups(batch *g)
 {
     const tl_tape *t = g->w->from;
-    tl_table last = { 0 }; /* newest member by signature */
+    tl_table known = { 0 };
     bool well = true;
     for (uint32_t i = 1; i < g->n && well; i++) {
         const uint64_t key = signature(t, &t->node[i]);
         if (!key) continue;
-        uint64_t *slot = tl_table_put(&last, key, 0, 0);
-        if (!slot) well = false;
-        else if (*slot && !g->group[*slot]) {
-            if (!TL_GROW(g->first, g->groups + 1, g->cap_groups)) well = false;
-            else g->first[g->group[*slot] = ++g->groups] = (uint32_t)*slot;
-        }
-        if (well && *slot) {
-            g->next[*slot] = i;
-            g->group[i] = g->group[*slot];
-        }
-        if (well) *slot = i;
+        uint64_t *slot = tl_table_put(&known, key, 0, 0);
+        if (!(well = slot)) break;
+        const uint32_t last = (uint32_t)*slot;
+        const int64_t own = t->node[i].shape.dim[0], rows = own + (int64_t)(*slot >> 32);
+        const bool joins = last && rows <= MAX_ROWS;
+        if (joins) well = join(g, last, i);
+        *slot = newest(i, joins ? rows : own);
     }
-    tl_table_free(&last);
+    tl_table_free(&known);
     return well;
 }
 
