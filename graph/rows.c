@@ -55,7 +55,7 @@ void tl_rows_begin(tl_session *s, const tl_plan *p)
 
 void tl_rows_forget(tl_session *s)
 {
-    for (uint32_t i = 0; i < s->n_used; i++) s->used[i].clean = false;
+    for (uint32_t i = 0; i < s->n_used; i++) s->used[i].clean = s->used[i].known = false;
 }
 
 void tl_rows_free(tl_session *s)

@@ -100,7 +100,7 @@ Test(rows, are_those_of_the_last_run_whatever_ran_before)
         right(&w, false);
         float *g = tl_session_gradients(w.session, NULL, NULL); /* the caller may write anywhere */
         for (int i = 0; i < V * U; i++) g[i] = 9;
-        rows_are(&w, 3, (int32_t[]){ 3, 1, 6 });
+        cr_assert(!tl_session_rows(w.session, 0, NULL));
         cr_assert(run(&w, false, b) == TL_OK);
         right(&w, false);
     }
@@ -156,6 +156,21 @@ Test(rows, a_lazy_optimizer_leaves_unused_rows_and_their_moments)
     }
 }
 
+/* What a caller writes into the gradients is learned, in whichever row. */
+Test(rows, are_not_known_once_the_gradients_may_have_been_written)
+{
+    world w = begin();
+    const int32_t a[] = { 3, 1, 3, 6 };
+    const float before = ((const float *)tl_model_values(w.model))[0];
+    tl_optimizer *o = tl_optimizer_new(w.model, tl_adam(.lr = 0.1, .lazy = true));
+    cr_assert(run(&w, false, a) == TL_OK && tl_session_rows(w.session, 0, NULL));
+    ((float *)tl_session_gradients(w.session, NULL, NULL))[0] = 1;
+    cr_assert(!tl_session_rows(w.session, 0, NULL));
+    cr_assert(tl_optimizer_step(o, w.session) == TL_OK && ((const float *)tl_model_values(w.model))[0] < before);
+    tl_optimizer_free(o);
+    end(&w);
+}
+
 /* Two gathers of one table add up, in one go where passes may. */
 Test(rows, a_table_gathered_twice_adds_up)
 {
@@ -171,7 +186,7 @@ Test(rows, a_table_gathered_twice_adds_up)
     tl_session *session = tl_session_new(model);
     const tl_array in = IDS(((int32_t[]){ 1, 5, 5, 2 }), N);
     cr_assert(tl_run(session, plan, &in, 1) == TL_OK && tl_run(session, plan, &in, 1) == TL_OK);
-    const float *g = tl_session_gradients(session, NULL, NULL), *W = tl_model_values(model);
+    const float *g = tl_session_read_gradients(session, NULL, NULL), *W = tl_model_values(model);
     for (int i = 0; i < V * U; i++) {
         const float uses = i / U == 5 ? 4 : i / U == 1 || i / U == 2 ? 2 : 0;
         cr_assert(fabsf(g[i] - 2 * uses * W[i]) < 1e-6f);
