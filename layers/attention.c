@@ -278,12 +278,16 @@ static tl_tensor attend(tl_place at, tl_scope *s, const tl_memory *m, tl_tensor 
     return single ? y : tl__hand_on(y, query);
 }
 
+bool tl__memory_lives(tl_place at, tl_scope *s, const char *call, tl_memory m)
+{
+    if (!m.options) tl_error_at(at, s, TL_E_ARGUMENT, "%s: the memory was not made by tl_attention_memory()", call);
+    return tl__well(s) && tl__operand(at, s, call, "the memory", m.keys, 3);
+}
+
 /* In scope s, which is the layer's own. */
 static tl_tensor attend_well(tl_place at, tl_scope *s, const tl_memory *m, tl_tensor query, const tl_attend_opts *o)
 {
-    const bool whole = tl__well(s) && m->options;
-    if (!whole) tl_error_at(at, s, TL_E_ARGUMENT, "attend: the memory was not made by tl_attention_memory()");
-    const tl_tensor y = whole ? attend(at, s, m, query, o) : TL_NONE;
+    const tl_tensor y = tl__memory_lives(at, s, "attend", *m) ? attend(at, s, m, query, o) : TL_NONE;
     const tl_tensor result = tl__well(s) ? y : tl__failed(at, s);
     if (o->weights && !tl__well(s)) *o->weights = result;
     return result;
@@ -388,7 +392,7 @@ tl_tensor tl_attend_opt(tl_place at, tl_scope *s, tl_memory m, tl_tensor query, 
     tl_attend_opts o;
     const tl_place_mark mark = tl_enter(at, s);
     tl__options(at, s, "attend", &o, sizeof o, given);
-    tl_scope *inner = m.options && tl__well(s) ? tl__inside(at, s, tl__memory_name(m)) : s;
+    tl_scope *inner = tl__memory_lives(at, s, "attend", m) ? tl__inside(at, s, tl__memory_name(m)) : s;
     const tl_tensor y = attend_well(at, inner, &m, query, &o);
     tl_leave(s, mark);
     return y;

@@ -15,6 +15,7 @@ static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ct
     tl_tensor *fed = &state[tl__states(a->inner)], weights;
     const tl_tensor h = tl_call(s, a->inner, joined(x, *fed), state);
     const tl_tensor c = tl_attend(s, a->memory, h, .weights = &weights);
+    if (!tl__well(s)) return c;
     if (a->o.emit_weights) tl_emit(s, "weights", weights);
     if (a->o.concat) return *fed = c, joined(h, c);
     const tl_place_mark m = tl_enter(TL_NOWHERE, s);
@@ -40,8 +41,7 @@ tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_memory 
 {
     attending a = { .inner = cell, .memory = memory };
     if (!tl__options(at, s, "attention_cell", &a.o, sizeof a.o, given)) return (tl_cell){ 0 };
-    if (!memory.options)
-        tl_error_at(at, s, TL_E_ARGUMENT, "attention_cell: the memory was not made by tl_attention_memory()");
+    tl__memory_lives(at, s, "attention_cell", memory);
     if (a.o.concat && a.o.units)
         tl_error_at(at, s, TL_E_ARGUMENT,
                     "attention_cell: with .concat the context is fed back, which has its own size");

@@ -52,6 +52,9 @@ tl_tensor tl__mask_of(tl_tensor x);
 tl_tensor tl__rows(tl_tensor x);
 tl_tensor tl__unrows(tl_tensor y, tl_tensor like);
 
+/* Was it made, on a tape that has not been reset since? (Its options lie there.) False after recording an error. */
+bool tl__memory_lives(tl_place at, tl_scope *s, const char *call, tl_memory memory);
+
 /* The name of the layer that made it, under which those who attend have their parameters. */
 const char *tl__memory_name(tl_memory memory);
 

@@ -21,7 +21,9 @@ tl_tensor tl_cross_entropy_at(tl_place at, tl_tensor logits, tl_tensor ids)
     const tl_tensor m = tl__mask_of(logits);
     if (!tl_absent(m)) {
         logits = real_part(m, logits);
-        ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
+        const bool fit = tl_rank(ids) + 1 == tl_rank(logits) && tl_size(ids) * tl_dim(logits, -1) == tl_size(logits);
+        if (fit) /* else tl_pick is to refuse them, and not to see what `where` would broadcast them to */
+            ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
     }
     return tl_neg_at(at, mean(at, m, real_part(m, tl_pick_at(at, tl_log_softmax_at(at, logits), ids))));
 }

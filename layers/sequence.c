@@ -51,7 +51,12 @@ static tl_rnn_opts direction(const tl_bidirectional_opts *o, bool backward, int 
 
 static tl_tensor bidirectional(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_bidirectional_opts *o)
 {
-    const tl_cell other = o->backward ? *o->backward : cell;
+    tl_cell other = o->backward ? *o->backward : cell;
+    if (tl__states(other) != tl__states(cell)) {
+        tl_error_at(at, s, TL_E_ARGUMENT, "bidirectional: .backward has %d states, and the cell %d", tl__states(other),
+                    tl__states(cell));
+        other.states = cell.states; /* as many as .initial and .final have room for */
+    }
     const tl_rnn_opts fo = direction(o, false, tl__states(cell)), bo = direction(o, true, tl__states(cell));
     const tl_tensor f = tl_rnn_opt(at, s, x, cell, &fo), b = tl_rnn_opt(at, s, x, other, &bo);
     if (o->outputs) o->outputs[0] = f, o->outputs[1] = b;

@@ -809,6 +809,25 @@ Test(errors, of_options)
             tl_attention(r.s, y, r.v, .score = TL_SCORE_GENERAL));
 }
 
+/* Its options are gone with the tape; what lies there now must not be looked at. */
+Test(errors, of_a_memory_whose_tape_was_reset_or_is_another)
+{
+    for (int k = 0; k < 4; k++) {
+        recording r = start_recording(), other = start_recording();
+        const tl_memory m = tl_attention_memory(r.s, r.v, .score = TL_SCORE_ADDITIVE);
+        if (k < 2) tl_tape_reset(r.tape);
+        tl_tape *tape = k < 2 ? r.tape : other.tape;
+        tl_scope *s = tl_root(tape);
+        const tl_tensor x = tl_full(s, TL_DIMS(T, B, D), 1);
+        if (k % 2) tl_rnn(s, x, tl_attention_cell(s, tl_mgu_cell(), m), .units = 3);
+        else tl_attend(s, m, x);
+        cr_expect(tl_failed(tape));
+        cr_has(tl_tape_message(tape), k < 2 ? "is stale" : "belongs to another tape");
+        tl_tape_free(r.tape), tl_model_free(r.model);
+        tl_tape_free(other.tape), tl_model_free(other.model);
+    }
+}
+
 Test(errors, leave_error_handles)
 {
     recording r = start_recording();

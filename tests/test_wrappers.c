@@ -477,6 +477,21 @@ MISUSE(widths_to_sum, tl_bidirectional(s, x, tl_mgu_cell(), .units = 3, .backwar
 MISUSE(no_layer, tl_time_distributed(s, x, NULL, NULL))
 MISUSE(no_scope_for_a_cell, tl_rnn(s, x, tl_residual_cell(NULL, sums), .units = 3))
 
+/* .initial and .final are one short of what that would need. */
+static void another_number_of_states(tl_scope *s, tl_tensor x, tl_tensor mask, tl_tensor lengths)
+{
+    (void)mask, (void)lengths;
+    tl_tensor *state = malloc(2 * sizeof *state);
+    state[0] = state[1] = tl_full(s, TL_DIMS(2, 4), 0);
+    tl_bidirectional(s, x, tl_gru_cell(s), .units = 4,
+                     .backward = &(tl_cell){ .step = tl_lstm_cell(s).step, .states = 2 }, .initial = state,
+                     .final = state);
+    free(state);
+}
+
+/* A mask must not stretch them over all steps. */
+MISUSE(ids_of_a_step, tl_cross_entropy(tl_masked(x, lengths), lengths))
+
 Test(wrappers, refuse_what_makes_no_sense)
 {
     refused(both_given, TL_E_ARGUMENT, ".mask and .lengths");
@@ -497,6 +512,8 @@ Test(wrappers, refuse_what_makes_no_sense)
     refused(no_cell_inside, TL_E_ARGUMENT, "no .step");
     refused(residual_too_narrow, TL_E_SHAPE, "[2,4]");
     refused(no_such_merge, TL_E_ARGUMENT, ".merge = 6");
+    refused(another_number_of_states, TL_E_ARGUMENT, ".backward has 2 states, and the cell 1");
+    refused(ids_of_a_step, TL_E_SHAPE, "pick [3,2,4] x [2]");
     refused(widths_to_sum, TL_E_SHAPE, "add");
     refused(no_layer, TL_E_ARGUMENT, "no layer");
     refused(no_scope_for_a_cell, TL_E_ARGUMENT, "no .step");
