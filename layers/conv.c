@@ -32,7 +32,8 @@ static tl_tensor conv1d(tl_place at, tl_scope *s, tl_tensor x, const tl_convolut
     if (o->causal && (o->begin || o->end || o->same))
         return tl_error_at(at, s, TL_E_ARGUMENT, "%s: both .causal and other padding", k.call);
     if (!parameters(at, s, x, &k, &W, &b)) return tl__failed(at, s);
-    const int64_t past = (o->kernel - 1) * (o->dilation ? o->dilation : 1);
+    int64_t past;
+    if (__builtin_mul_overflow(o->kernel - 1, o->dilation ? o->dilation : 1, &past)) past = -1; /* is refused */
     const tl_tensor y = tl_conv1d(x, W, b, .stride = o->stride, .dilation = o->dilation,
                                   .begin = o->causal ? past : o->begin, .end = o->end, .same = o->same);
     return o->activation ? o->activation(y) : y;

@@ -55,7 +55,8 @@ tl_tensor tl_bilinear_at(tl_place at, tl_tensor a, tl_tensor W, tl_tensor b)
     s.dim[s.rank - 1] = O;
     /* [rows, 1, I] times W as [I, O J], then summed with b */
     const tl_tensor left = tl_reshape_at(at, tl_permute_at(at, W, (int[]){ 1, 0, 2 }), TL_DIMS(I, O * J));
-    const int64_t rows = I ? tl_size(a) / I : 0;
+    int64_t rows = 1;
+    for (int k = 0; k < s.rank - 1; k++) rows *= s.dim[k];
     const tl_tensor aW = tl_gemm_at(at, TL_NONE, tl_reshape_at(at, a, TL_DIMS(rows, I)), left, false, false);
     const tl_tensor bs = tl_reshape_at(at, b, TL_DIMS(rows, 1, J));
     return tl_reshape_at(at, tl_dot_at(at, tl_reshape_at(at, aW, TL_DIMS(rows, O, J)), bs), s.rank, s.dim);

@@ -65,12 +65,12 @@ KERNEL(fold)
 static bool sensible(tl_shape_rule *r)
 {
     const window_attr *a = r->attr;
-    const int64_t what[] = { a->size, a->stride, a->dilation, a->begin + 1, a->length + 1, a->count + 1 };
+    const int64_t what[] = { a->size, a->stride, a->dilation, a->begin, a->length, a->count };
     static const char *const name[] = { "elements", "stride", "dilation", "padding", "length", "windows" };
     if (!tl_needs_float(r, 0) || !tl_axis_fits(r, a->axis)) return false;
     for (int i = 0; i < 6; i++)
-        if (what[i] < 1)
-            return tl_refuse(r, TL_E_ARGUMENT, "%s of %lld make no sense", name[i], (long long)(what[i] - (i > 2)));
+        if (what[i] < (i < 3 ? 1 : 0))
+            return tl_refuse(r, TL_E_ARGUMENT, "%s of %lld make no sense", name[i], (long long)what[i]);
     const double furthest = (double)a->count * (double)a->stride + (double)a->size * (double)a->dilation;
     return furthest < 0x1p62 || tl_refuse(r, TL_E_ARGUMENT, "too large");
 }
@@ -150,7 +150,7 @@ static bool windows_refused(tl_shape_rule *r)
 }
 TL_REFUSAL(windows, window_attr, windows_refused);
 
-tl_tensor tl_windows_to(tl_place at, tl_tensor x, int axis, int to, int64_t size, const tl_window_opts *o)
+tl_tensor tl_windows_to(tl_place at, tl_tensor x, int axis, int64_t to, int64_t size, const tl_window_opts *o)
 {
     window_attr a = { .axis = axis, .to = to, .size = size, .begin = o->begin, .fill = o->fill };
     int64_t span, end = o->end, padded = 0;
@@ -181,7 +181,7 @@ tl_tensor tl_windows_opt(tl_place at, tl_tensor x, int axis, int64_t size, const
     tl_grid g;
     const int a = (int)tl_axis(axis, tl_rank(x));
     if (!tl_grid_1d(&g, size, given)) return tl_without_size(at, x);
-    return tl_windows_to(at, x, a, a + 1, size, &g.along[0]);
+    return tl_windows_to(at, x, a, (int64_t)a + 1, size, &g.along[0]);
 }
 
 #endif

@@ -20,7 +20,7 @@ bool tl_grid_2d(tl_grid *g, int64_t height, int64_t width, const tl_window2d_opt
 tl_tensor tl_without_size(tl_place at, tl_tensor x);
 
 /* x's windows along `axis`, whose elements become axis `to` of the result. */
-tl_tensor tl_windows_to(tl_place at, tl_tensor x, int axis, int to, int64_t size, const tl_window_opts *o);
+tl_tensor tl_windows_to(tl_place at, tl_tensor x, int axis, int64_t to, int64_t size, const tl_window_opts *o);
 
 /* x [..., C] -> [..., K, C]: windows along the grid's axes, K elements in each, row by row. */
 tl_tensor tl_patches(tl_place at, tl_tensor x, const tl_grid *g);

@@ -220,6 +220,8 @@ Test(layers, refuse_what_makes_no_sense)
     REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .units = 2, .kernel = 2, .causal = true, .end = 1), ARGUMENT,
             "both .causal and other padding");
     REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .units = 2, .kernel = 6), SHAPE, "a window of 6 does not fit");
+    REFUSED(tl_convolution1d(root, CUBE(5, 2, 3), .units = 2, .kernel = 3, .dilation = INT64_MAX, .causal = true),
+            ARGUMENT, "padding of -1");
 }
 
 /* ---- pooling ------------------------------------------------------------------------------------------------------ */
@@ -394,6 +396,8 @@ Test(einsum, agrees_with_bilinear)
     double *want = values_of(tl_einsum("abi,oij,abj->abo", 3, x));
     ARE(tl_bilinear(x[0], x[1], x[2]), want, 2, 3, 5);
     free(want);
+    static const double zeros[30];
+    ARE(tl_bilinear(tl_slice(x[0], 2, 0, 0), tl_slice(x[1], 1, 0, 0), x[2]), zeros, 2, 3, 5);
 }
 
 /* Each allocation fails in turn: an error, and nothing is lost. */
@@ -494,6 +498,8 @@ Test(conv, refuses_what_does_not_fit)
     REFUSED(tl_conv1d(CUBE(2, 1, 1), CUBE(1, 1, 1), TL_NONE, .end = 1, .same = true), ARGUMENT, "both .same and");
     REFUSED(tl_conv1d(CUBE(2, 1, 1), CUBE(0, 1, 1), TL_NONE), ARGUMENT, "elements of 0");
     REFUSED(tl_conv1d(CUBE(2, 1, 1), CUBE(1, 1, 1), TL_NONE, .end = INT64_MAX), ARGUMENT, "too large");
+    REFUSED(tl_windows(tl_full(root, TL_DIMS(0, 2), 1), 0, 1, .begin = INT64_MAX), ARGUMENT, "too large");
+    REFUSED(tl_windows(M(2, 1), INT32_MAX, 1), ARGUMENT, "there is no axis 2147483647");
     REFUSED(tl_conv2d(CUBE(2, 1, 1), CUBE(1, 1, 1), TL_NONE), SHAPE,
             "conv2d [2,1,1] x [1,1,1]: they should be [B,H,W,C]");
     REFUSED(tl_max_pool1d(M(2, 1), 2), SHAPE, "max_pool1d [2,1]: it should be [T,B,C]");

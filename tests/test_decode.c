@@ -524,7 +524,9 @@ Test(beam, says_what_is_wrong)
     const tl_array two[] = { states_array(h, 2), states_array(h, 1) };
     const tl_array sideways[] = { tl_array_of(TL_F64, TL_DIMS(3, H), h) };
     tl_array nothing = states_array(NULL, 2), beyond = states_array(h, 2);
+    tl_array huge = beyond;
     beyond.batch_axis = 2;
+    huge.dim[1] = INT64_MAX;
     tl_model *m = tl_model_new(.dtype = TL_F64), *other = tl_model_new();
     tl_session *strange = tl_session_new(other), *held = tl_session_new(m);
     GOOD(tl_session_set_state(held, "x", &two[0]));
@@ -557,6 +559,7 @@ Test(beam, says_what_is_wrong)
         { flat, two, 2, WITH(.max_length = 2), TL_E_SHAPE, "input 1 has 1 rows, not 2" },
         { flat, sideways, 1, WITH(.max_length = 2, .sources = 3), TL_E_SHAPE, ".batch_axis" },
         { flat, &beyond, 1, WITH(.max_length = 2), TL_E_INPUT, "input 0 has rank 2 and .batch_axis 2" },
+        { flat, &huge, 1, WITH(.max_length = 2, .beam = 2), TL_E_INPUT, "input 0's sizes make no sense" },
         { flat, &nothing, 1, WITH(.max_length = 2, .beam = 2), TL_E_INPUT, "its .data is NULL" },
         { mute, NULL, 0, WITH(.max_length = 2), TL_E_OUTPUT, "marks no tl_output(s, \"logits\", ...)" },
         { narrow, NULL, 0, WITH(.max_length = 2, .beam = 2), TL_E_SHAPE, "\"logits\" are not [2, V] or [1, 2, V]" },

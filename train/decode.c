@@ -54,7 +54,10 @@ struct decoder {
 
 /* ---- memory ------------------------------------------------------------------------------------------------- */
 
-static void *take(int64_t n, size_t size) { return tl_resize(NULL, 0, (size_t)n * size); }
+static void *take(int64_t n, size_t size)
+{
+    return (uint64_t)n > SIZE_MAX / size ? NULL : tl_resize(NULL, 0, (size_t)n * size);
+}
 static void give(void *p, int64_t n, size_t size) { tl_resize(p, p ? (size_t)n * size : 0, 0); }
 
 static tl_status no_memory(const decoder *d) { return tl_report(TL_E_MEMORY, "%s: out of memory", d->call); }
@@ -119,6 +122,15 @@ static int batch_axis(const tl_array *a)
     return axis >= 0 && axis < a->rank ? axis : -1;
 }
 
+/* Can the sizes of an input be multiplied? */
+static bool sensible(const tl_array *a)
+{
+    int64_t n = 1;
+    for (int k = 0; k < a->rank; k++)
+        if (a->dim[k] < 0 || __builtin_mul_overflow(n, a->dim[k], &n)) return false;
+    return true;
+}
+
 /* All that has rows has as many; the first to be asked says how many. */
 static tl_status agree(decoder *d, int64_t rows, const char *what, int i)
 {
@@ -137,6 +149,7 @@ static tl_status count_rows(decoder *d, const tl_array *inputs, int n)
         if (inputs[i].rank > TL_MAX_RANK || (inputs[i].rank > 0 && batch_axis(&inputs[i]) < 0))
             return tl_report(TL_E_INPUT, "%s: input %d has rank %d and .batch_axis %d", d->call, i, inputs[i].rank,
                              inputs[i].batch_axis);
+        if (!sensible(&inputs[i])) return tl_report(TL_E_INPUT, "%s: input %d's sizes make no sense", d->call, i);
         if (inputs[i].rank > 0) status = agree(d, inputs[i].dim[batch_axis(&inputs[i])], "input", i);
     }
     for (int i = 0; !status && d->o.session && i < tl_session_states(d->o.session); i++) {
@@ -161,8 +174,9 @@ static tl_status repeat(const decoder *d, const tl_array *a, tl_array *out)
     *out = *a;
     if (d->width == 1) return TL_OK;
     const int axis = batch_axis(a);
+    int64_t n;
+    if (__builtin_mul_overflow(span(a, 0, a->rank), axis < 0 ? 1 : d->width, &n)) return no_memory(d);
     if (axis >= 0) out->dim[axis] = d->rows;
-    const int64_t n = span(out, 0, out->rank);
     char *to = out->data = take(n, size_of(a->dtype));
     if (!to && n) return no_memory(d);
     const size_t piece = (size_t)span(a, axis + 1, a->rank) * size_of(a->dtype);
