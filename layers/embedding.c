@@ -52,6 +52,8 @@ static tl_tensor embedding(tl_place at, tl_scope *s, tl_tensor ids, const tl_emb
         !tl__operand(at, s, "embedding", "ids", ids, 0) ||
         (o->padding_id && !is_row(at, s, ".padding_id", padding, o->vocab)))
         return tl__failed(at, s);
+    if (o->mask_zero && tl_rank(ids) != 2) /* ids [B] would be taken for lengths */
+        return tl_error_at(at, s, TL_E_SHAPE, "embedding: .mask_zero needs ids [T, B], not %s", tl__print_shape(ids).s);
     tl_init init = tl__init_or(o->init, tl_uniform(-0.05, 0.05));
     if (padding >= 0) init = with_zero_row(s, init, padding);
     const tl_tensor W = tl_param(s, "W", TL_DIMS(o->vocab, o->units), .init = init, .frozen = o->frozen);

@@ -209,6 +209,9 @@ Test(embedding, refuses_what_makes_no_sense)
     REFUSED(TL_E_ARGUMENT, ".n_frozen_rows = 2 without",
             tl_embedding(t.s, t.ids, .vocab = V, .units = D, .n_frozen_rows = 2));
     REFUSED(TL_E_SHAPE, "", tl_embedding(t.s, tl_at(tl_at(t.ids, 0), 0), .vocab = V, .units = D, .mask_zero = true));
+    REFUSED(TL_E_SHAPE, ".mask_zero needs ids [T, B], not [2]", /* not the lengths of two rows */
+            tl_embedding(t.s, tl_ids_const(t.s, TL_DIMS(2), (int32_t[]){ 1, 0 }), .vocab = V, .units = 2,
+                         .mask_zero = true));
     REFUSED(TL_E_SHAPE, "dense: .tied has rank 1",
             tl_dense(t.s, tl_full(t.s, TL_DIMS(2, 3), 1), .tied = tl_full(t.s, TL_DIMS(3), 1)));
     REFUSED(TL_E_SHAPE, "dense", tl_dense(t.s, tl_full(t.s, TL_DIMS(2, 3), 1), .tied = tl_full(t.s, TL_DIMS(3, 4), 1)));
