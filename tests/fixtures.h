@@ -8,8 +8,6 @@
 
 #include "fixture_reader.h"
 
-#define HAVE_FIXTURES 1
-
 /* The suite of that name, for the rest of the process; skips the test if its folder is not there. */
 __attribute__((unused)) static fx_suite *suite_of(const char *name)
 {

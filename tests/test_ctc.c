@@ -1,7 +1,6 @@
 /* tests/test_ctc.c - connectionist temporal classification: the loss against the sum over all alignments written out, against
  * PyTorch, and at its edges. */
 #include "layers/layers.h"
-#include "tests/fixtures.h"
 #include "tests/support.h"
 #include "train/train.h"
 
@@ -238,45 +237,6 @@ Test(ctc, agrees_with_pytorch_on_long_sequences)
     agrees(&b, logits, loss, 92.51940833913827, -61.53691630622052);
     free(logits);
 }
-
-#ifdef HAVE_FIXTURES
-static int32_t *ids_of(const fx_tensor *t)
-{
-    int32_t *ids = malloc((size_t)t->count * sizeof *ids);
-    for (int64_t i = 0; i < t->count; i++) ids[i] = (int32_t)t->i[i];
-    return ids;
-}
-
-Test(ctc, fixtures)
-{
-    fx_suite *suite = suite_of("torch_open");
-    int cases = 0;
-    for (size_t i = 0; i < suite->n; i++) {
-        fx_case *c = &suite->cases[i];
-        if (strcmp(c->op, "ctc")) continue;
-        const fx_tensor *x = fx_get(c, "in", "logits"), *y = fx_get(c, "in", "target");
-        const fx_tensor *gradient = fx_get(c, "gin", "logits");
-        const batch b = { x->dim[0],
-                          x->dim[1],
-                          x->dim[2],
-                          y->dim[1],
-                          ids_of(y),
-                          ids_of(fx_get(c, "in", "in_len")),
-                          ids_of(fx_get(c, "in", "tg_len")),
-                          { sizeof b.o, .blank = (int64_t)fx_num(c, "blank", 0) } };
-        bench k = bench_of(&b);
-        run_batch(&k, &b, (double *)(uintptr_t)x->f);
-        near(output(&k, "loss")[0], fx_get(c, "loss", "loss")->f[0], 1e-9, c->name);
-        for (int64_t j = 0; j < gradient->count; j++) near(output(&k, "gradient")[j], gradient->f[j], 1e-9, c->name);
-        bench_free(&k);
-        free(b.targets);
-        free(b.steps);
-        free(b.labels);
-        cases++;
-    }
-    cr_assert(cases);
-}
-#endif
 
 /* ---- edges ------------------------------------------------------------------------------------------------------ */
 

@@ -1,7 +1,6 @@
 /* tests/test_embedding.c - rows of a table by id: which learn, which are padding, where the table is used again. */
-#include "fixtures.h"
 #include "layers/layers.h"
-#include "support.h"
+#include "layers_support.h"
 
 enum { V = 7, D = 3, T = 3, B = 2, N = T * B };
 static const int32_t some_ids[N] = { 4, 0, 2, 6, 0, 4 };
@@ -224,55 +223,57 @@ Test(embedding, refuses_what_makes_no_sense)
     end(t);
 }
 
-/* ---- PyTorch and Keras ------------------------------------------------------------------------------------------- */
+/* ---- embedding -------------------------------------------------------------------------------------------------- */
 
-#ifdef HAVE_FIXTURES
-
-static void replay(const fx_case *c, const char *par)
+static tl_tensor embedding_fn(tl_scope *s, const tl_tensor *in, void *user)
 {
-    const fx_tensor *w = fx_get(c, "par", par), *i64 = fx_get(c, "in", "ids"), *cot = fx_get(c, "cot", "y");
-    const fx_tensor *y = fx_get(c, "out", "y"), *g = fx_get(c, "gpar", par);
-    int32_t ids[64];
-    for (int64_t i = 0; i < i64->count; i++) ids[i] = (int32_t)i64->i[i];
-    tl_model *model = tl_model_new(.dtype = TL_F64);
-    tl_tape *tape = tl_tape_new(model);
-    tl_scope *s = tl_root(tape);
-    const double padding = fx_num(c, "padding_idx", -1);
-    tl_tensor table, d;
-    const tl_tensor out = tl_embedding(s, tl_ids_const(s, i64->ndim, i64->dim, ids), .vocab = w->dim[0],
-                                       .units = w->dim[1], .table = &table, .init = tl_values(w->f),
-                                       .padding_id = padding == 0  ? TL_ZERO
-                                                     : padding > 0 ? (int64_t)padding
-                                                                   : 0);
-    tl_grad(tl_sum(tl_mul(out, tl_const(s, cot->ndim, cot->dim, cot->f)), TL_ALL), &table, 1, &d);
-    const double *have = values_of(out), *grad = values_of(d);
-    for (int64_t i = 0; i < y->count; i++) {
-        const bool zero = ids[i / w->dim[1]] == padding; /* their row is not zero there, but ours starts so */
-        cr_assert(have[i] == (zero ? 0 : y->f[i]), "%s: y[%d]", c->name, (int)i);
-    }
-    for (int64_t i = 0; i < g->count; i++)
-        cr_assert(fabs(grad[i] - g->f[i]) <= 1e-9 * fabs(g->f[i]) + 1e-12, "%s: %g, not %g", c->name, grad[i], g->f[i]);
-    tl_tape_free(tape);
+    (void)user;
+    return tl_embedding(s, in[0], .vocab = 5, .units = 3);
+}
+
+Test(embedding, picks_rows)
+{
+    const int32_t ids[] = { 4, 0, 2, 2, 1, 4 };
+    tl_model *model = tl_model_new();
+    const tl_array in = ids_of(TL_DIMS(3, 2), ids);
+    const result r = must_run(model, embedding_fn, &in, 1, NULL, 0);
+    cr_assert(r.shape.rank == 3 && r.shape.dim[0] == 3 && r.shape.dim[1] == 2 && r.shape.dim[2] == 3);
+    const double *W = param(model, "embedding/W");
+    for (int i = 0; i < 18; i++) cr_assert(r.y[i] == W[ids[i / 3] * 3 + i % 3]);
     tl_model_free(model);
 }
 
-static int replay_all(const char *suite_name, const char *op, const char *par)
+static tl_tensor embedding_sum(tl_scope *s, const tl_tensor *in, void *user)
 {
-    const fx_suite *suite = suite_of(suite_name);
-    int n = 0;
-    for (size_t i = 0; i < suite->n; i++) {
-        const fx_case *c = &suite->cases[i];
-        if (strcmp(c->op, op) || fx_attr(c, "scale_grad_by_freq")) continue;
-        replay(c, par);
-        n++;
-    }
-    return n;
+    return tl_sum(embedding_fn(s, in, user), TL_ALL);
 }
 
-Test(embedding, values_of_pytorch_and_keras)
+Test(embedding, gradients_of_an_id_that_repeats_add_up)
 {
-    cr_expect(replay_all("torch_open", "embedding", "weight") == 3);
-    cr_expect(replay_all("keras_oracle_open", "keras_embedding", "embeddings") == 1);
+    tl_model *model = tl_model_new();
+    const tl_array in = ids_of(TL_DIMS(3, 2), (int32_t[]){ 4, 0, 2, 2, 2, 4 });
+    must_run(model, embedding_sum, &in, 1, NULL, 0);
+    const result r = must_run(model, embedding_sum, &in, 1, NULL, GRADIENTS);
+    const double times[] = { 1, 0, 3, 0, 2 };
+    for (int i = 0; i < 15; i++) cr_assert(r.grad[i] == times[i / 3], "row %d: %g", i / 3, r.grad[i]);
+    tl_model_free(model);
 }
 
-#endif
+Test(embedding, an_id_out_of_range_is_a_status)
+{
+    tl_model *model = tl_model_new();
+    const tl_array in = ids_of(TL_DIMS(2), (int32_t[]){ 4, 5 });
+    const result r = run(model, embedding_fn, &in, 1, NULL, 0);
+    cr_assert(r.status == TL_E_INDEX, "%s", tl_status_name(r.status));
+    cr_assert(strstr(r.message, "test_embedding.c:") && strstr(r.message, "embedding"), "%s", r.message);
+    tl_model_free(model);
+}
+
+Test(embedding, refuses_sizes_and_ids_that_make_no_sense)
+{
+    FAILS(TL_E_ARGUMENT, ".vocab is missing", tl_embedding(r.s, r.ids, .units = 3));
+    FAILS(TL_E_ARGUMENT, ".units is missing", tl_embedding(r.s, r.ids, .vocab = 3));
+    FAILS(TL_E_ARGUMENT, ".vocab = -1", tl_embedding(r.s, r.ids, .units = 3, .vocab = -1));
+    FAILS(TL_E_ABSENT, "ids is absent", tl_embedding(r.s, TL_NONE, .units = 3, .vocab = 2));
+    FAILS(TL_E_DTYPE, "", tl_embedding(r.s, r.x, .units = 3, .vocab = 2));
+}

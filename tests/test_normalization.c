@@ -1,5 +1,4 @@
-/* tests/test_normalization.c - batch and layer normalisation against PyTorch, Keras and their formulas. */
-#include "fixtures.h"
+/* tests/test_normalization.c - batch and layer normalisation against their formulas. */
 #include "layers/layers.h"
 #include "support.h"
 
@@ -179,66 +178,3 @@ Test(normalization, refuses_what_makes_no_sense)
     REFUSED(tl_layer_normalization(s, tl_full(s, TL_DIMS(3), 1), .axes = -1), ARGUMENT, ".axes = -1");
     REFUSED(tl_layer_normalization(s, tl_full(s, TL_DIMS(3), 1), .epsilon = NAN), ARGUMENT, ".epsilon");
 }
-
-/* ---- PyTorch's and Keras' values ------------------------------------------------------------------------------------ */
-
-#ifdef HAVE_FIXTURES
-
-static tl_array array_of(const fx_tensor *t) { return array_over((void *)(uintptr_t)t->f, TL_F64, t->ndim, t->dim); }
-
-/* A fixture's tensor by either library's name; NULL if it has none. */
-static const fx_tensor *either(const fx_case *c, const char *role, const char *keras, const char *torch)
-{
-    const fx_tensor *t = fx_get(c, role, keras);
-    return t ? t : fx_get(c, role, torch);
-}
-
-static void put(tl_model *model, const char *name, const fx_tensor *t, bool state)
-{
-    if (!t) return;
-    const tl_array a = array_of(t);
-    cr_assert((state ? tl_model_set_state : tl_model_set)(model, name, &a) == TL_OK, "%s", tl_message());
-}
-
-static void check(const fx_case *c, bool torch)
-{
-    const char *training = fx_attr(c, "training");
-    const fx_tensor *gain = either(c, "par", "gamma", "weight"), *x = fx_get(c, "in", "x");
-    setting q = { .layer = !training, .pytorch = torch, .plain = !gain, .axes = gain ? gain->ndim : 1 };
-    q.epsilon = fx_num(c, torch ? "eps" : "epsilon", 0);
-    if (training) q.momentum = torch ? 1 - fx_num(c, "momentum", 0) : fx_num(c, "momentum", 0);
-    tl_model *model = tl_model_new(.dtype = TL_F64);
-    put(model, "norm/gain", gain, false);
-    put(model, "norm/shift", either(c, "par", "beta", "bias"), false);
-    put(model, "norm/mean", torch ? fx_get(c, "in", "running_mean") : fx_get(c, "par", "moving_mean"), true);
-    put(model, "norm/variance", torch ? fx_get(c, "in", "running_var") : fx_get(c, "par", "moving_variance"), true);
-    const tl_array in[] = { array_of(x), array_of(fx_get(c, "cot", "y")) };
-    tl_session *s = run(model, &q, in, training && (training[0] == 't' || training[0] == 'T' || training[0] == '1'));
-    tl_array a;
-    close_to(c->name, got(s, "out", &a), fx_get(c, "out", "y")->f, x->count);
-    close_to(c->name, got(s, "gx", &a), fx_get(c, "gin", "x")->f, x->count);
-    const double *grad = tl_session_gradients(s, NULL, NULL);
-    const fx_tensor *want[] = { either(c, "gpar", "gamma", "weight"), either(c, "gpar", "beta", "bias") };
-    for (int k = 0; k < 2; k++) {
-        const tl_param_info *p = tl_model_param(model, tl_model_find(model, k ? "norm/shift" : "norm/gain"));
-        cr_assert(!p == !want[k], "%s", c->name);
-        if (p) close_to(c->name, grad + p->offset, want[k]->f, want[k]->count);
-    }
-    tl_session_free(s);
-    tl_model_free(model);
-}
-
-Test(normalization, is_pytorch_s_and_keras)
-{
-    int n = 0;
-    for (int torch = 0; torch < 2; torch++) {
-        const fx_suite *suite = suite_of(torch ? "torch_open" : "keras_oracle_open");
-        for (size_t i = 0; i < suite->n; i++)
-            if (strstr(suite->cases[i].op, "batchnorm") || strstr(suite->cases[i].op, "layernorm"))
-                check(&suite->cases[i], torch), n++;
-    }
-    cr_assert(n >= 10, "%d cases", n);
-}
-#else
-Test(normalization, is_pytorch_s_and_keras) { cr_skip_test("no fixture.h"); }
-#endif

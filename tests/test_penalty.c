@@ -1,5 +1,4 @@
 /* tests/test_penalty.c - what is added to a loss, and what is enforced after an update. */
-#include "fixtures.h"
 #include "layers/layers.h"
 #include "optim/optim.h"
 #include "support.h"
@@ -92,34 +91,6 @@ Test(penalty, refuses_what_makes_no_sense)
         tl_model_free(model);
     }
 }
-
-#ifdef HAVE_FIXTURES
-Test(penalty, values_of_keras)
-{
-    const fx_suite *suite = suite_of("keras_oracle_open");
-    int found = 0;
-    for (size_t i = 0; i < suite->n; i++) {
-        const fx_case *c = &suite->cases[i];
-        if (strcmp(c->op, "keras_regularizer")) continue;
-        const fx_tensor *w = fx_get(c, "in", "w"), *loss = fx_get(c, "loss", "loss"), *g = fx_get(c, "gin", "w");
-        tl_model *model = tl_model_new(.dtype = TL_F64);
-        tl_tape *tape = tl_tape_new(model);
-        tl_scope *s = tl_root(tape);
-        const tl_tensor W = tl_param(s, "w", w->ndim, w->dim, .init = tl_values(w->f));
-        tl_tensor d;
-        const tl_tensor y = tl_penalty(s, "w", .l1 = fx_num(c, "l1", 0), .l2 = fx_num(c, "l2", 0));
-        tl_grad(y, &W, 1, &d);
-        const double *grad = values_of(d);
-        cr_expect(fabs(tl_eval(y) - loss->f[0]) <= 1e-9 * fabs(loss->f[0]), "%s: %.12g", c->name, tl_eval(y));
-        for (int64_t k = 0; k < g->count; k++)
-            cr_expect(fabs(grad[k] - g->f[k]) <= 1e-9 * fabs(g->f[k]) + 1e-12, "%s: %.12g", c->name, grad[k]);
-        tl_tape_free(tape);
-        tl_model_free(model);
-        found++;
-    }
-    cr_expect(found == 3, "%d cases", found);
-}
-#endif
 
 /* ---- max norm ---------------------------------------------------------------------------------------------------- */
 
