@@ -99,10 +99,45 @@ static tl_tensor indexed(program *p, tl_scope *s, tl_tensor a)
     }
 }
 
+static tl_tensor windowed(program *p, tl_tensor a)
+{
+    const int where = axis(p);
+    const int64_t size = next(p) % 4;
+    return tl_windows(a, where, size, .stride = next(p) % 3, .dilation = next(p) % 3, .begin = next(p) % 3,
+                      .end = next(p) % 3, .same = next(p) % 4 == 0, .fill = next(p) % 3);
+}
+
+static tl_tensor contracted(program *p, const nodes *g, tl_tensor a)
+{
+    static const char *const equation[] = { "ij->ji",      "ij->i",    "ij,kj->ik", "ij,j",  "ij,ij->",
+                                            "ijk,kj->ik",  "ii->i",    "i,j->ij",   "ii",    "bij,bjk->bik",
+                                            "ij,jk,k->ik", "i,ij,j->", "ij,->",     "ij,ik", "abc->b" };
+    const char *e = equation[next(p) % (sizeof equation / sizeof *equation)];
+    tl_tensor x[3] = { a, pick(p, g), pick(p, g) };
+    int n = 1;
+    for (const char *c = e; *c; c++) n += *c == ',';
+    return tl_einsum(e, n, x);
+}
+
+/* A cell over a as a sequence, its rows of any lengths that its steps allow. */
+static tl_tensor unrolled(program *p, tl_scope *s, tl_tensor a)
+{
+    int32_t length[8] = { 0 };
+    while (tl_rank(a) && tl_rank(a) < 3) a = tl_expand_dims(a, -1);
+    if (tl_rank(a) != 3 || tl_dim(a, 0) > 6 || tl_dim(a, 1) > 8) return a;
+    for (int b = 0; b < tl_dim(a, 1); b++) length[b] = (int32_t)(next(p) % (unsigned)(tl_dim(a, 0) + 1));
+    const tl_tensor lengths = tl_ids_const(s, TL_DIMS(tl_dim(a, 1)), length);
+    const unsigned how = next(p);
+    const tl_cell cell = how & 1 ? tl_residual_cell(s, tl_mgu_cell()) : tl_gru_cell(s);
+    return tl_rnn(s, how & 2 ? tl_masked(a, lengths) : a, cell, .units = how & 1 ? tl_dim(a, 2) : 3,
+                  .lengths = how & 4 ? lengths : TL_NONE, .go_backwards = how & 8, .keep_order = how & 16,
+                  .zero_output = how & 32, .return_sequences = how & 64);
+}
+
 static tl_tensor operation(program *p, tl_scope *s, const nodes *g)
 {
     const tl_tensor a = pick(p, g);
-    switch (next(p) % 8) {
+    switch (next(p) % 11) {
     case 0: return moved(p, g, a);
     case 1: return reduced(p, a);
     case 2:
@@ -110,6 +145,9 @@ static tl_tensor operation(program *p, tl_scope *s, const nodes *g)
     case 4: return indexed(p, s, a);
     case 5: return tl_sigmoid(a);
     case 6: return next(p) % 2 ? tl_exp(tl_neg(tl_square(a))) : tl_relu(a);
+    case 7: return windowed(p, a);
+    case 8: return contracted(p, g, a);
+    case 9: return unrolled(p, s, a);
     default: return tl_scale(a, next(p) / 64.0 - 2);
     }
 }
