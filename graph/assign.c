@@ -1,4 +1,5 @@
-/* graph/assign.c - arena offsets by lifetime: a block is taken where a value is made and given back after its last use. */
+/* graph/assign.c - arena offsets by lifetime: a block is taken where a value is made and given back after its last
+ * use. */
 #include <string.h>
 
 #include "graph/build.h"

@@ -1,4 +1,5 @@
-/* graph/build.h - a plan while it is being built. Private to graph/: plan.c makes instructions, assign.c their memory. */
+/* graph/build.h - a plan while it is being built. Private to graph/: plan.c makes instructions, assign.c their
+ * memory. */
 #ifndef TL_BUILD_H
 #define TL_BUILD_H
 
@@ -33,7 +34,8 @@ static inline bool tl_in_arena(const tl_build *b, uint32_t id)
     return id && b->home[id].root && b->home[id].ref.base == TL_BASE_ARENA;
 }
 
-/* Gives every value its place in the arena, by lifetime, and writes the places into the instructions. b->failed: memory. */
+/* Gives every value its place in the arena, by lifetime, and writes the places into the instructions. b->failed:
+ * memory. */
 void tl_assign(tl_build *b);
 
 #endif

@@ -1,4 +1,5 @@
-/* graph/check_gradient.c - the op suite: gradients, and gradients of gradients, against differences along random directions. */
+/* graph/check_gradient.c - the op suite: gradients, and gradients of gradients, against differences along random
+ * directions. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -32,8 +33,8 @@ static double value_at(const tl_check *c, tl_rig *r, int v, double t, double *si
     return sum;
 }
 
-/* Each value is taken to be off by at most 64 units in the last place of its terms, and of the terms of the result, which a
- * gradient may be made from (1 - y^2, where y is all but 1). */
+/* Each value is taken to be off by at most 64 units in the last place of its terms, and of the terms of the result,
+ * which a gradient may be made from (1 - y^2, where y is all but 1). */
 static tl_slope slope_along(const tl_check *c, tl_rig *result, tl_rig *r, int v, double h)
 {
     static const double times[3] = { 0.5, 1, 2 };
@@ -70,8 +71,8 @@ static double analytic_along(const tl_check *c, const tl_rig *r, int v, double *
 enum { DIRECTIONS = 3, TRIES = 8 };
 
 /* Two differences that disagree lie across a kink or a pole, or have too coarse a step: then other numbers and half the
- * step are tried. Where they agree within the tolerance, the narrow one is off by a fifteenth of it. The tolerance is 1e-7
- * of the terms, not of their sum, which may cancel, and the noise of rounding. */
+ * step are tried. Where they agree within the tolerance, the narrow one is off by a fifteenth of it. The tolerance is
+ * 1e-7 of the terms, not of their sum, which may cancel, and the noise of rounding. */
 static void check_slope(tl_check *c, tl_rig rig[3], int level, int v, uint64_t seed)
 {
     tl_rig *above = &rig[level];

@@ -1,8 +1,8 @@
 /* graph/check_op.c - the op suite: what an operation promises, checked on its own cases.
  *
- * Of every case: what is to be refused is, with a sentence; kernels keep their contract; plans give the bits of tl_eval;
- * gradients, and gradients of gradients, agree with differences in f64; f32 agrees with f64; memory may run out at any
- * point. All but the last two also with the same tensor as several operands, in every way that shapes allow.
+ * Of every case: what is to be refused is, with a sentence; kernels keep their contract; plans give the bits of
+ * tl_eval; gradients, and gradients of gradients, agree with differences in f64; f32 agrees with f64; memory may run
+ * out at any point. All but the last two also with the same tensor as several operands, in every way that shapes allow.
  */
 #include <float.h>
 #include <math.h>
@@ -149,9 +149,9 @@ static void check_runs(tl_check *c, tl_dtype dtype)
 
 /* ---- f32 against f64 ---------------------------------------------------------------------------------------- */
 
-/* Both types see the same numbers, so what differs is rounding: of an element itself, of the larger ones that it was made
- * from (hence the part that is relative to the largest), and in a gradient of the result that it was made from (`floor`).
- * Below FLT_MIN runs flush to zero. */
+/* Both types see the same numbers, so what differs is rounding: of an element itself, of the larger ones that it was
+ * made from (hence the part that is relative to the largest), and in a gradient of the result that it was made from
+ * (`floor`). Below FLT_MIN runs flush to zero. */
 static void compare(tl_check *c, const tl_rig *f32, const tl_rig *f64, int k, double floor)
 {
     tl_array x, y;

@@ -99,7 +99,7 @@ char *tl_tape_text(const tl_tape *t)
     return tl_text_take(&out);
 }
 
-/* ---- the tape as a Graphviz graph: clusters within clusters, for scopes and for their visits ------------------------ */
+/* ---- the tape as a Graphviz graph: clusters within clusters, for scopes and for their visits --------------------- */
 
 typedef struct tl_cluster {
     char label[LABEL];

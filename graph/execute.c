@@ -90,7 +90,7 @@ tl_status tl_kernel_fail(const tl_run_args *r, tl_status status, const char *for
     return status;
 }
 
-/* ---- tl_eval: the recorded nodes one by one, each into memory of its own; the reference for every plan ------------- */
+/* ---- tl_eval: the recorded nodes one by one, each into memory of its own; the reference for every plan ----------- */
 
 static void *new_value(tl_tape *t, const tl_shape *shape)
 {

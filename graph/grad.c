@@ -33,8 +33,8 @@ static void mark_needed(tl_adjoints *g, const uint32_t *wrt, int n)
     }
 }
 
-/* Lets the newest node start from the sum so far, if it is of a kind that can: then the sum over time steps of a weight's
- * gradient is one chain of products. */
+/* Lets the newest node start from the sum so far, if it is of a kind that can: then the sum over time steps of a
+ * weight's gradient is one chain of products. */
 static bool start_from(tl_tape *t, uint32_t id, uint32_t sum)
 {
     tl_node *node = &t->node[id];

@@ -1,8 +1,8 @@
 /* graph/gradcheck.c - is the recorded gradient the function's own? Compared with differences, in f64, on a copy.
  *
  * Every parameter, every float input if asked for, and every use of a parameter in a time step (through a zero that is
- * added to it there) is a *variable*. Along random directions v (or one element at a time) the derivative of the loss by a
- * fourth-order difference is held against <gradient, v>.
+ * added to it there) is a *variable*. Along random directions v (or one element at a time) the derivative of the loss
+ * by a fourth-order difference is held against <gradient, v>.
  */
 #include <float.h>
 #include <math.h>
@@ -287,9 +287,9 @@ static tl_status difference(tl_checker *c, const tl_variable *v, double h, doubl
 
 typedef enum tl_verdict { TL_AGREES, TL_KINK, TL_DIFFERS } tl_verdict;
 
-/* Agreement at the first step size, or at a smaller one if a kink lies near; a kink that stays at every size lies at the
- * very point, and there the gradient must be one of those between its sides. At a jump the differences grow as the step
- * shrinks: there is no gradient to hold anything against, which counts as a kink. */
+/* Agreement at the first step size, or at a smaller one if a kink lies near; a kink that stays at every size lies at
+ * the very point, and there the gradient must be one of those between its sides. At a jump the differences grow as the
+ * step shrinks: there is no gradient to hold anything against, which counts as a kink. */
 static tl_status judge(tl_checker *c, const tl_variable *v, double centre, double analytic, double size,
                        tl_verdict *verdict, tl_difference *shown)
 {

@@ -2,7 +2,8 @@
  *
  * A *tape* records tensor operations as they are called. Recording computes nothing: it checks shapes and remembers.
  * tl_grad() appends the operations that compute gradients to the same tape. tl_compile() turns the tape into an
- * immutable *plan*, and a *session* runs plans on numbers. A *model* owns the parameters, which are named by their path.
+ * immutable *plan*, and a *session* runs plans on numbers. A *model* owns the parameters, which are named by their
+ * path.
  *
  * Handles (tl_tensor) are small values: copy them, nest calls, drop them. Nothing is freed per tensor.
  *
@@ -15,8 +16,8 @@
  *
  * Most calls are macros that add the caller's file and line; each shares its name with a real function, so that
  * `tl_tanh` alone can be passed as a pointer. Options follow the positional arguments as designated initialisers, and
- * zero always means the default: tl_dense(s, x, .units = 10). A compound literal among the arguments of a macro goes into
- * parentheses, as C demands: tl_rnn(s, x, ((tl_cell){ .step = f, .states = 2 }), .units = 8).
+ * zero always means the default: tl_dense(s, x, .units = 10). A compound literal among the arguments of a macro goes
+ * into parentheses, as C demands: tl_rnn(s, x, ((tl_cell){ .step = f, .states = 2 }), .units = 8).
  */
 #ifndef TL_GRAPH_H
 #define TL_GRAPH_H
@@ -114,8 +115,8 @@ TL_API void tl_free(void *p);
 /* Sets this thread's tl_message() and returns status: how every room reports an error. */
 TL_API tl_status tl_report(tl_status status, const char *format, ...) TL_PRINTF(2, 3);
 
-/* The library's allocator: as realloc, with the old size told; new_size 0 frees and returns NULL; new bytes are not set.
- * NULL if memory is short (then p is as it was). */
+/* The library's allocator: as realloc, with the old size told; new_size 0 frees and returns NULL; new bytes are not
+ * set. NULL if memory is short (then p is as it was). */
 TL_API void *tl_resize(void *p, size_t old_size, size_t new_size);
 
 /* Called with each error sentence as it is made. NULL switches it off, as at the start. */
@@ -199,7 +200,8 @@ typedef struct tl_array {
     void *data;
 } tl_array;
 
-/* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), tl_array_of(TL_I32, TL_DIMS(T, B), ids). */
+/* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), tl_array_of(TL_I32, TL_DIMS(T, B),
+ * ids). */
 TL_API tl_array tl_array_of(tl_dtype dtype, int rank, const int64_t *dim, void *data);
 
 TL_API bool tl_absent(tl_tensor t);           /* is this TL_NONE? */
@@ -337,8 +339,8 @@ typedef struct tl_place_mark {
 TL_API tl_place_mark tl_enter(tl_place at, tl_scope *s);
 TL_API void tl_leave(tl_scope *s, tl_place_mark mark);
 
-/* A copy of n bytes (p NULL: zeros) in the tape's arena, alive until the tape is reset: for the options of a cell. NULL if
- * the tape has failed or memory is short (which is then the tape's error). */
+/* A copy of n bytes (p NULL: zeros) in the tape's arena, alive until the tape is reset: for the options of a cell. NULL
+ * if the tape has failed or memory is short (which is then the tape's error). */
 TL_API void *tl_scope_copy(tl_scope *s, const void *p, size_t n);
 
 /* Records an error of the caller's own at this place (first error wins) and returns an error handle. */
@@ -347,9 +349,9 @@ TL_API tl_tensor tl_error_at(tl_place at, tl_scope *s, tl_status status, const c
 
 /* ---- leaves ------------------------------------------------------------------------------------------------- */
 
-/* The next input of the model function, of the given shape; floats must be of the model's dtype (TL_E_DTYPE). With value.data set, the numbers are bound already, and
- * tl_eval() can see them. Inputs are fed to tl_run() in the order of these calls (so put each into
- * a statement of its own: C does not say in which order arguments are evaluated). */
+/* The next input of the model function, of the given shape; floats must be of the model's dtype (TL_E_DTYPE). With
+ * value.data set, the numbers are bound already, and tl_eval() can see them. Inputs are fed to tl_run() in the order of
+ * these calls (so put each into a statement of its own: C does not say in which order arguments are evaluated). */
 TL_PLACED(tl_tensor, tl_input, tl_scope *s, const char *name, tl_array value);
 #define tl_input(...) tl_input_at(TL_HERE, __VA_ARGS__)
 
@@ -391,9 +393,9 @@ TL_API tl_tensor tl_param_opt(tl_place at, tl_scope *s, const char *name, const 
     tl_param_opt(TL_HERE, (s), (name), &(tl_param_opts){ .rank = (r), .dim = (d), __VA_ARGS__ })
 #endif
 
-/* The parameters asked for so far whose path below s matches a shell pattern ("*" matches '/' too; NULL: all), in the order
- * of their first requests: writes the first `max` handles to out (may be NULL) and returns how many there are. With
- * tl_overlay and tl_grad: a step of an inner loop over a network that was written without a thought of it. */
+/* The parameters asked for so far whose path below s matches a shell pattern ("*" matches '/' too; NULL: all), in the
+ * order of their first requests: writes the first `max` handles to out (may be NULL) and returns how many there are.
+ * With tl_overlay and tl_grad: a step of an inner loop over a network that was written without a thought of it. */
 TL_API int tl_params(tl_scope *s, const char *pattern, tl_tensor *out, int max);
 
 /* A constant of the tape's dtype with the given values (copied); tl_ids_const: of i32. */
@@ -412,10 +414,10 @@ TL_PLACED(tl_tensor, tl_full_like, tl_tensor t, double value);
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
-/* x [T, B, ...] that carries word of which steps are real: mask is [T, B] of any dtype, 0 where a step is padding, or the
- * i32 lengths [B] of its rows. y holds the numbers of x. Layers over sequences look at what their input carries and hand
- * it on to their result (layers/layers.h says which do); plain operations know nothing of it, and their results carry
- * nothing. mask TL_NONE: y carries nothing. TL_E_SHAPE if they do not fit.
+/* x [T, B, ...] that carries word of which steps are real: mask is [T, B] of any dtype, 0 where a step is padding, or
+ * the i32 lengths [B] of its rows. y holds the numbers of x. Layers over sequences look at what their input carries and
+ * hand it on to their result (layers/layers.h says which do); plain operations know nothing of it, and their results
+ * carry nothing. mask TL_NONE: y carries nothing. TL_E_SHAPE if they do not fit.
  * tl_mask_of: what x carries, as it was given; TL_NONE if nothing. */
 TL_PLACED(tl_tensor, tl_masked, tl_tensor x, tl_tensor mask);
 #define tl_masked(...) tl_masked_at(TL_HERE, __VA_ARGS__)
@@ -490,13 +492,14 @@ TL_API void tl_plan_free(tl_plan *plan);                /* NULL is harmless */
 TL_API size_t tl_plan_arena_bytes(const tl_plan *plan); /* what a session needs to run it */
 TL_API int tl_plan_instructions(const tl_plan *plan);
 
-/* A session: memory to run plans of one model in, the gradients, the states and the number of the run. NULL on failure. */
+/* A session: memory to run plans of one model in, the gradients, the states and the number of the run. NULL on
+ * failure. */
 TL_API tl_session *tl_session_new(tl_model *model);
 TL_API void tl_session_free(tl_session *session); /* NULL is harmless */
 TL_API tl_model *tl_session_model(const tl_session *session);
 
-/* Runs a plan on n inputs, in the order of tl_input(). Shapes and dtypes must be the recorded ones (TL_E_INPUT). Allocates
- * nothing after the first run of the largest plan. On failure states keep their old values. */
+/* Runs a plan on n inputs, in the order of tl_input(). Shapes and dtypes must be the recorded ones (TL_E_INPUT).
+ * Allocates nothing after the first run of the largest plan. On failure states keep their old values. */
 TL_API tl_status tl_run(tl_session *session, const tl_plan *plan, const tl_array *inputs, int n);
 
 /* What the last run left under an output's name: out describes the session's own memory, valid until the next run.
@@ -511,12 +514,13 @@ typedef struct tl_range {
 } tl_range;
 TL_API void *tl_session_gradients(tl_session *session, const tl_range **ranges, int *n);
 
-/* The same to be read only, or to be changed without making a zero anything else: what is known of tables' rows stays known. */
+/* The same to be read only, or to be changed without making a zero anything else: what is known of tables' rows stays
+ * known. */
 TL_API const void *tl_session_read_gradients(const tl_session *session, const tl_range **ranges, int *n);
 
-/* Where the loss uses a parameter [V, ...] only by gathering rows of it once (an embedding), its gradient is zero but for the
- * rows that were used, and a run touches no others: their numbers, each once, *n of them; valid until the next run. NULL
- * if any row may have a gradient, as after tl_session_gradients(). */
+/* Where the loss uses a parameter [V, ...] only by gathering rows of it once (an embedding), its gradient is zero but
+ * for the rows that were used, and a run touches no others: their numbers, each once, *n of them; valid until the next
+ * run. NULL if any row may have a gradient, as after tl_session_gradients(). */
 TL_API const int32_t *tl_session_rows(const tl_session *session, int param, int64_t *n);
 
 TL_API uint64_t tl_session_runs(const tl_session *session);          /* number of the next run */
@@ -591,7 +595,8 @@ typedef struct tl_gradcheck_result {
 
 /* Checks the gradients of a model function on an f64 copy of the model's present values, at the given inputs (as for
  * tl_run; targets may be absent: data NULL and rank -1). The function is the one that trains in f32. Reports the worst
- * parameter, element and time step. NaN fails. The model is not changed (parameters that it lacks are made in the copy). */
+ * parameter, element and time step. NaN fails. The model is not changed (parameters that it lacks are made in the
+ * copy). */
 TL_API tl_gradcheck_result tl_gradcheck_opt(const tl_model *model, tl_model_fn fn, const tl_array *inputs, int n,
                                             void *user, const tl_gradcheck_opts *o);
 #ifndef __cplusplus

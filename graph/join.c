@@ -1,7 +1,8 @@
 /* graph/join.c - parameters that a tape has asked for join the model: all of them or none. */
 #include "graph/tape.h"
 
-/* Room for everything, so that adding cannot fail half-way; *largest: elements of the largest new one, -1: none is new. */
+/* Room for everything, so that adding cannot fail half-way; *largest: elements of the largest new one, -1: none is
+ * new. */
 static bool make_room(tl_tape *t, int64_t *largest)
 {
     tl_model *m = t->model;

@@ -5,7 +5,7 @@
 
 #include "graph/tape.h"
 
-/* ---- the engine's own operations: leaves are placed by the plan and never run --------------------------------------- */
+/* ---- the engine's own operations: leaves are placed by the plan and never run ------------------------------------ */
 
 static tl_tensor tap_vjp(const tl_vjp *v, int i)
 {
@@ -73,7 +73,7 @@ static bool dims_fit(tl_place at, tl_scope *s, const char *what, int rank, const
     return false;
 }
 
-/* ---- inputs and constants ----------------------------------------------------------------------------------------- */
+/* ---- inputs and constants ---------------------------------------------------------------------------------------- */
 
 tl_tensor tl_input_at(tl_place at, tl_scope *s, const char *name, tl_array value)
 {
@@ -151,7 +151,7 @@ tl_tensor tl_full_like_at(tl_place at, tl_tensor x, double value)
         t, tl_record(t, at, t->place.scope, tl_op_of_role(TL_ROLE_FILL), NULL, 0, &attr, sizeof attr, &shape));
 }
 
-/* ---- outputs, emissions, taps ------------------------------------------------------------------------------------- */
+/* ---- outputs, emissions, taps ------------------------------------------------------------------------------------ */
 
 /* Checks what is to be marked as name in s; its node, 0 on failure. */
 static uint32_t marked(tl_place at, tl_scope *s, const char *name, tl_tensor x, const char *what, const char **path)

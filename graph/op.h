@@ -70,7 +70,8 @@ struct tl_op;
 
 /* ---- shape rule --------------------------------------------------------------------------------------------- */
 
-/* What a shape rule is given, and fills: out (the dtype starts as the first operand's, or the tape's if there is none). */
+/* What a shape rule is given, and fills: out (the dtype starts as the first operand's, or the tape's if there is
+ * none). */
 typedef struct tl_shape_rule {
     const struct tl_op *op;
     const tl_shape *in;
@@ -148,9 +149,9 @@ typedef struct tl_vjp {
     const void *attr;
 } tl_vjp;
 
-/* Records d loss / d in[i], of in[i]'s shape, and returns it (TL_NONE: it is zero). Asked only for the operands that are
- * needed. If the rule ends in an op of role PRODUCT, SUM or SCATTER_ADD, the engine lets it start from the sum of the
- * contributions so far. */
+/* Records d loss / d in[i], of in[i]'s shape, and returns it (TL_NONE: it is zero). Asked only for the operands that
+ * are needed. If the rule ends in an op of role PRODUCT, SUM or SCATTER_ADD, the engine lets it start from the sum of
+ * the contributions so far. */
 typedef tl_tensor (*tl_vjp_fn)(const tl_vjp *v, int i);
 
 /* ---- cases -------------------------------------------------------------------------------------------------- */
@@ -217,7 +218,8 @@ TL_API tl_tensor tl_apply(const struct tl_op *op, const tl_tensor *in, int n, co
 /* The same for an op without operands, recorded in scope s. */
 TL_API tl_tensor tl_apply_leaf_at(tl_place at, tl_scope *s, const struct tl_op *op, const void *attr);
 
-/* A key for a random operation in scope s: from path, ordinal in the visit and visit indices; the seed comes at run time. */
+/* A key for a random operation in scope s: from path, ordinal in the visit and visit indices; the seed comes at run
+ * time. */
 TL_API uint64_t tl_random_key(tl_scope *s);
 
 /* Sums g back to the shape of `like`, undoing NumPy's broadcasting: the one place where that is done. */

@@ -262,7 +262,8 @@ static void emit_all(tl_build *b)
 
 /* ---- gradients and outputs ---------------------------------------------------------------------------------- */
 
-/* A gradient is made where the optimizer reads it: its instruction writes there; what is no result of its own is copied. */
+/* A gradient is made where the optimizer reads it: its instruction writes there; what is no result of its own is
+ * copied. */
 static void place_gradients(tl_build *b)
 {
     const tl_tape *t = b->tape;
@@ -300,8 +301,8 @@ static void refresh_refs(tl_build *b)
     }
 }
 
-/* What is read after a run must not change with the caller's input, with a parameter or with clipped gradients: an output
- * that lies elsewhere is copied to the arena's end. */
+/* What is read after a run must not change with the caller's input, with a parameter or with clipped gradients: an
+ * output that lies elsewhere is copied to the arena's end. */
 static void copy_outputs(tl_build *b)
 {
     const tl_tape *t = b->tape;
@@ -507,7 +508,7 @@ void tl_plan_free(tl_plan *p)
 size_t tl_plan_arena_bytes(const tl_plan *p) { return p->arena_bytes; }
 int tl_plan_instructions(const tl_plan *p) { return (int)p->n_instr; }
 
-/* ---- the engine's own kernels: r->context is the session ---------------------------------------------------------- */
+/* ---- the engine's own kernels: r->context is the session --------------------------------------------------------- */
 
 static tl_status state_kernel(const tl_run_args *r)
 {

@@ -1,5 +1,5 @@
-/* graph/rows.c - the gradient of a table of which a run gathers rows: only the rows that were used are cleared, added to and
- * told to optimizers, so that a step costs what the batch has, not what the vocabulary has. */
+/* graph/rows.c - the gradient of a table of which a run gathers rows: only the rows that were used are cleared, added
+ * to and told to optimizers, so that a step costs what the batch has, not what the vocabulary has. */
 #include <string.h>
 
 #include "graph/tape.h"

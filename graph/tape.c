@@ -6,7 +6,7 @@
 
 #include "graph/tape.h"
 
-/* ---- heads: recycled for ever, so that a stale handle can always be recognised ------------------------------------- */
+/* ---- heads: recycled for ever, so that a stale handle can always be recognised ----------------------------------- */
 
 static pthread_mutex_t heads_lock = PTHREAD_MUTEX_INITIALIZER;
 static tl_tape *free_heads;
@@ -365,8 +365,8 @@ static void print_call(char *out, size_t n, const struct tl_op *op, const tl_sha
     }
 }
 
-/* Float operands are of one type (kernels are chosen by the result's); i32 only where an op says so or takes it as an index
- * (its rule then checks). */
+/* Float operands are of one type (kernels are chosen by the result's); i32 only where an op says so or takes it as an
+ * index (its rule then checks). */
 static bool dtypes_fit(tl_tape *t, tl_place at, const struct tl_op *op, const tl_shape *in, const uint32_t *id, int n)
 {
     bool has_i32 = false, has_f32 = false, has_f64 = false;

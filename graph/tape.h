@@ -2,7 +2,8 @@
  *
  * Rooms: memory.c (allocator, arena), table.c (hash table, interned strings), status.c, model.c (parameters), tape.c
  * (nodes, handles, errors), scope.c (scopes, visits, parameters' identity), leaf.c (leaves, outputs, states), grad.c
- * (adjoints), execute.c (one node's kernel call; tl_eval), plan.c and memory planning, session.c (runs), trace.c, dump.c.
+ * (adjoints), execute.c (one node's kernel call; tl_eval), plan.c and memory planning, session.c (runs), trace.c,
+ * dump.c.
  */
 #ifndef TL_TAPE_H
 #define TL_TAPE_H
@@ -187,7 +188,8 @@ typedef struct tl_tape_gradient {
     uint32_t param, id;
 } tl_tape_gradient;
 
-/* Faults that tests plant to see whether the gradient check and the suites catch them (DESIGN 4). Never set otherwise. */
+/* Faults that tests plant to see whether the gradient check and the suites catch them (DESIGN 4). Never set
+ * otherwise. */
 typedef enum tl_fault {
     TL_FAULT_NONE,
     TL_FAULT_NO_ACCUMULATION, /* a second contribution to an adjoint takes the place of the first */

@@ -1,4 +1,5 @@
-/* graph/trial.h - a case of the op suite brought to run: its numbers, and tapes and plans made of it. Private to graph/. */
+/* graph/trial.h - a case of the op suite brought to run: its numbers, and tapes and plans made of it. Private to
+ * graph/. */
 #ifndef TL_TRIAL_H
 #define TL_TRIAL_H
 

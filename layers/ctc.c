@@ -1,8 +1,9 @@
 /* layers/ctc.c - connectionist temporal classification: the forward recursion over the labels with blanks between.
  *
- * A path is blank, label, blank, ..., label, blank: S = 2 L + 1 places, of which an alignment visits one at each step; from
- * one step to the next it stays, goes on by one place, or by two where that leaves out a blank between different labels.
- *     alpha_t[s] = log p_t(path[s]) + ln(e^alpha[s] + e^alpha[s-1] + (may skip to s) e^alpha[s-2]),    alpha = alpha_{t-1}
+ * A path is blank, label, blank, ..., label, blank: S = 2 L + 1 places, of which an alignment visits one at each step;
+ * from one step to the next it stays, goes on by one place, or by two where that leaves out a blank between different
+ * labels.
+ *     alpha_t[s] = log p_t(path[s]) + ln(e^alpha[s] + e^alpha[s-1] + (may skip to s) e^alpha[s-2]),  alpha = alpha_{t-1}
  * Everything is [S, B], so the shifted alphas are views. */
 #include "layers/common.h"
 

@@ -89,8 +89,8 @@ typedef struct tl_embedding_opts {
 } tl_embedding_opts;
 TL_API tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_embedding_opts *o);
 
-/* y = activation(x W + b) over the last axis, for any rank: [any..., D] -> [any..., units]. .units is required. Hands on the mask
- * that x carries. */
+/* y = activation(x W + b) over the last axis, for any rank: [any..., D] -> [any..., units]. .units is required. Hands
+ * on the mask that x carries. */
 typedef struct tl_dense_opts {
     size_t size;
     int64_t units;            /* required (but with .tied) */
@@ -104,7 +104,8 @@ typedef struct tl_dense_opts {
 TL_API tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opts *o);
 
 /* While training (tl_training(s)): y = x m / (1 - rate), every element of m being 1 with probability 1 - rate, else 0;
- * each call and each run draws its own m. Otherwise y is x itself. Hands on the mask that x carries. Srivastava et al. 2014, with inverted scaling. */
+ * each call and each run draws its own m. Otherwise y is x itself. Hands on the mask that x carries. Srivastava et al.
+ * 2014, with inverted scaling. */
 typedef struct tl_dropout_opts {
     size_t size;
     double rate;      /* 0 <= rate < 1; default 0: y is x */
@@ -194,9 +195,10 @@ TL_API tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_
  *   .coupled     Greff et al. 2015 (CIFG): i = 1 - f, and there is no gate "i" (.gates = 3)
  *   .projection  Sak et al. 2014 (PyTorch: proj_size): h' = (o tanh(c')) V, V "proj/W" [units, projection]; the state h
  *                and the output are [B, projection], c stays [B, units]
- *   .layer_norm  Ba et al. 2016: each gate's sum is gx N(x W) + gh N(h U) + b, where N brings the products of all gates,
- *                side by side as one row, to mean 0 and variance 1 (its gains a gate's "gx" and "gh" [units], ones at first;
- *                its shifts b and, with .recurrent_bias, br); h' = o tanh(gain N(c') + shift) ("norm/g", "norm/b") */
+ *   .layer_norm  Ba et al. 2016: each gate's sum is gx N(x W) + gh N(h U) + b, where N brings the products of all
+ *                gates, side by side as one row, to mean 0 and variance 1 (its gains a gate's "gx" and "gh" [units],
+ *                ones at first; its shifts b and, with .recurrent_bias, br); h' = o tanh(gain N(c') + shift)
+ *                ("norm/g", "norm/b") */
 typedef struct tl_lstm_cell_opts {
     size_t size;
     tl_activation activation;           /* default tl_tanh */
@@ -270,8 +272,8 @@ TL_API tl_cell tl_indrnn_cell_opt(tl_place at, tl_scope *s, const tl_indrnn_cell
 
 /* Recurrent highway network, Zilly et al. 2017, with coupled gates: .depth highway layers within one step,
  *     c = tanh(x Wc + h Uc + bc)      t = σ(x Wt + h Ut + bt)      h <- t c + (1 - t) h
- * of which only the first sees x. Layer l has the gates "l/c" and "l/t" (.gates = 2), l from 0: "0/c/W", "1/t/U", ...; one
- * state. */
+ * of which only the first sees x. Layer l has the gates "l/c" and "l/t" (.gates = 2), l from 0: "0/c/W", "1/t/U", ...;
+ * one state. */
 typedef struct tl_rhn_cell_opts {
     size_t size;
     tl_activation activation; /* default tl_tanh */
@@ -282,8 +284,8 @@ typedef struct tl_rhn_cell_opts {
 } tl_rhn_cell_opts;
 TL_API tl_cell tl_rhn_cell_opt(tl_place at, tl_scope *s, const tl_rhn_cell_opts *o);
 
-/* Multiplicative integration, Wu et al. 2016:  h' = tanh(alpha (x W)(h U) + beta_x (x W) + beta_h (h U) + b), element by
- * element.  Parameters W, U, alpha, beta_x, beta_h, b, all but the matrices [units]. One state. */
+/* Multiplicative integration, Wu et al. 2016:  h' = tanh(alpha (x W)(h U) + beta_x (x W) + beta_h (h U) + b), element
+ * by element.  Parameters W, U, alpha, beta_x, beta_h, b, all but the matrices [units]. One state. */
 typedef struct tl_mi_rnn_cell_opts {
     size_t size;
     tl_activation activation; /* default tl_tanh */
@@ -295,7 +297,8 @@ typedef struct tl_mi_rnn_cell_opts {
 TL_API tl_cell tl_mi_rnn_cell_opt(tl_place at, tl_scope *s, const tl_mi_rnn_cell_opts *o);
 
 /* Jordan 1986, the output is what comes back:  h = tanh(x Wh + y Uh + bh)      y' = tanh(h Wy + by)
- * Parameters h/W [D, hidden], h/U [units, hidden], h/b; y/W [hidden, units], y/b. One state, y; units are those of y. */
+ * Parameters h/W [D, hidden], h/U [units, hidden], h/b; y/W [hidden, units], y/b. One state, y; units are those of
+ * y. */
 typedef struct tl_jordan_cell_opts {
     size_t size;
     int64_t hidden;                  /* size of h; default: as y's */
@@ -306,8 +309,8 @@ typedef struct tl_jordan_cell_opts {
 } tl_jordan_cell_opts;
 TL_API tl_cell tl_jordan_cell_opt(tl_place at, tl_scope *s, const tl_jordan_cell_opts *o);
 
-/* Leaky echo state network, Jaeger et al. 2007:  h' = (1 - a) h + a tanh(x W + h U + b).  Parameters W, U, b, made frozen:
- * a reservoir that is not trained, only what reads it is. One state. */
+/* Leaky echo state network, Jaeger et al. 2007:  h' = (1 - a) h + a tanh(x W + h U + b).  Parameters W, U, b, made
+ * frozen: a reservoir that is not trained, only what reads it is. One state. */
 typedef struct tl_esn_cell_opts {
     size_t size;
     tl_activation activation; /* default tl_tanh */
@@ -333,11 +336,11 @@ TL_API tl_cell tl_esn_cell_opt(tl_place at, tl_scope *s, const tl_esn_cell_opts 
  * axes.
  *
  * Padding. With .mask [T, B] (0 = padding), .lengths i32 [B] (row b counts for its first lengths[b] steps; 0 to T, else
- * TL_E_INDEX at run time) or a mask that x carries (tl_masked), a padded step of a row leaves all its states as they are
- * and repeats the row's previous output (zeros before the first), as in Keras on TensorFlow; with .zero_output it puts
- * out zeros, as PyTorch's packed sequences do. The last output is then that of each row's last step. The numbers in the
- * padding are never looked at: not even a NaN there reaches a result or a gradient, and appending padding changes
- * no bit. Rows need not be sorted. All outputs together carry the mask on to the next layer. */
+ * TL_E_INDEX at run time) or a mask that x carries (tl_masked), a padded step of a row leaves all its states as they
+ * are and repeats the row's previous output (zeros before the first), as in Keras on TensorFlow; with .zero_output it
+ * puts out zeros, as PyTorch's packed sequences do. The last output is then that of each row's last step. The numbers
+ * in the padding are never looked at: not even a NaN there reaches a result or a gradient, and appending padding
+ * changes no bit. Rows need not be sorted. All outputs together carry the mask on to the next layer. */
 typedef struct tl_rnn_opts {
     size_t size;
     int64_t units;            /* of the zero states of a cell without .start (default: as the first given .initial) */
@@ -383,9 +386,9 @@ typedef struct tl_zoneout_cell_opts {
 } tl_zoneout_cell_opts;
 TL_API tl_cell tl_zoneout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_zoneout_cell_opts *o);
 
-/* Dropout (see tl_dropout) around a cell: of its input, of its output, and of state 0 (an LSTM's h; its c is left alone) as the
- * cell sees it. Masks are fresh at each step, or with .variational the same at all steps of a sequence (Gal & Ghahramani
- * 2016; Keras' dropout and recurrent_dropout, but for its masks of each gate's own). */
+/* Dropout (see tl_dropout) around a cell: of its input, of its output, and of state 0 (an LSTM's h; its c is left
+ * alone) as the cell sees it. Masks are fresh at each step, or with .variational the same at all steps of a sequence
+ * (Gal & Ghahramani 2016; Keras' dropout and recurrent_dropout, but for its masks of each gate's own). */
 typedef struct tl_dropout_cell_opts {
     size_t size;
     double input, output, state; /* rates, 0 <= rate < 1 */
@@ -393,8 +396,8 @@ typedef struct tl_dropout_cell_opts {
 } tl_dropout_cell_opts;
 TL_API tl_cell tl_dropout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_dropout_cell_opts *o);
 
-/* Learned initial states: parameters "initial0", "initial1", ... [1, ...] of the layer's scope, one for each state and zero at
- * first, are added to every row of the states that the cell starts from. */
+/* Learned initial states: parameters "initial0", "initial1", ... [1, ...] of the layer's scope, one for each state and
+ * zero at first, are added to every row of the states that the cell starts from. */
 TL_API tl_cell tl_learned_start_cell(tl_scope *s, tl_cell cell);
 
 /* n cells, the first at the bottom; each one's output is the next one's input. Parameters of cell i are under "i/"; the
@@ -416,10 +419,10 @@ typedef enum tl_merge {
     TL_MERGE_NONE /* the result is the forward output; both are in .outputs */
 } tl_merge;
 
-/* A cell forwards and a cell backwards over x [T, B, ...], their outputs put together: [T, B, ...] in the order of x with
- * .return_sequences, else [B, ...] of each direction's last step (for the backward one that is x's first). Schuster & Paliwal
- * 1997. Padding as in tl_rnn; with .return_sequences both directions put out zeros there, as in Keras and PyTorch. Parameters
- * are under forward/ and backward/. */
+/* A cell forwards and a cell backwards over x [T, B, ...], their outputs put together: [T, B, ...] in the order of x
+ * with .return_sequences, else [B, ...] of each direction's last step (for the backward one that is x's first).
+ * Schuster & Paliwal 1997. Padding as in tl_rnn; with .return_sequences both directions put out zeros there, as in
+ * Keras and PyTorch. Parameters are under forward/ and backward/. */
 typedef struct tl_bidirectional_opts {
     size_t size;
     int64_t units;
@@ -438,8 +441,8 @@ typedef struct tl_bidirectional_opts {
 TL_API tl_tensor tl_bidirectional_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell,
                                       const tl_bidirectional_opts *o);
 
-/* The same layer at every step of x [T, ...]: layer(s, x_t, ctx) -> y_t, stacked to [T, ...]. Hands on the mask that x carries.
- * (tl_dense and most others act on any rank, and need this not.) */
+/* The same layer at every step of x [T, ...]: layer(s, x_t, ctx) -> y_t, stacked to [T, ...]. Hands on the mask that x
+ * carries. (tl_dense and most others act on any rank, and need this not.) */
 typedef tl_tensor (*tl_layer_fn)(tl_scope *s, tl_tensor x, const void *ctx);
 typedef struct tl_time_distributed_opts {
     size_t size;
@@ -551,8 +554,9 @@ TL_API tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_
 
 /* ---- convolution --------------------------------------------------------------------------------------------- */
 
-/* y = activation(tl_conv1d(x, W, b)) over time, [T, B, C] -> [T', B, units], with parameters W [kernel, C, units] and b [units]:
- * Keras' Conv1D. .units and .kernel are required; stride, dilation and padding are tl_window_opts' (ops/ops.h). */
+/* y = activation(tl_conv1d(x, W, b)) over time, [T, B, C] -> [T', B, units], with parameters W [kernel, C, units] and b
+ * [units]: Keras' Conv1D. .units and .kernel are required; stride, dilation and padding are tl_window_opts'
+ * (ops/ops.h). */
 typedef struct tl_convolution1d_opts {
     size_t size;
     int64_t units;  /* channels of y, required */
@@ -584,13 +588,14 @@ TL_API tl_tensor tl_convolution2d_opt(tl_place at, tl_scope *s, tl_tensor x, con
 
 /* ---- normalisation ------------------------------------------------------------------------------------------- */
 
-/* y = gain (x - mean) / sqrt(variance + epsilon) + shift, for each channel of the last axis: [any..., C], rank at least 2, with
- * parameters gain and shift [C]. While training (tl_training(s)), mean and biased variance are those of x over all other axes, and
- * running averages of them, average = momentum average + (1 - momentum) now, are kept with the model (tl_model_state "mean", which
- * starts at 0, and "variance", at 1); otherwise the running averages are used. Keras' defaults; PyTorch's BatchNorm is .momentum =
- * 0.9 (1 - 0.1), .epsilon = 1e-5, .unbiased = true. Training on no rows (less than two if .unbiased) is TL_E_SHAPE. One layer of a
- * name a recording: steps of a sequence are normalised together, as [T, B, C]. A mask that x carries is handed on, but padding
- * counts like the rest. Ioffe & Szegedy 2015. */
+/* y = gain (x - mean) / sqrt(variance + epsilon) + shift, for each channel of the last axis: [any..., C], rank at least
+ * 2, with parameters gain and shift [C]. While training (tl_training(s)), mean and biased variance are those of x over
+ * all other axes, and running averages of them, average = momentum average + (1 - momentum) now, are kept with the
+ * model (tl_model_state "mean", which starts at 0, and "variance", at 1); otherwise the running averages are used.
+ * Keras' defaults; PyTorch's BatchNorm is .momentum = 0.9 (1 - 0.1), .epsilon = 1e-5, .unbiased = true. Training on no
+ * rows (less than two if .unbiased) is TL_E_SHAPE. One layer of a
+ * name a recording: steps of a sequence are normalised together, as [T, B, C]. A mask that x carries is handed on, but
+ * padding counts like the rest. Ioffe & Szegedy 2015. */
 typedef struct tl_batch_norm_opts {
     size_t size;
     double momentum;        /* 0 to 1; default 0.99 */
@@ -601,8 +606,8 @@ typedef struct tl_batch_norm_opts {
 } tl_batch_norm_opts;
 TL_API tl_tensor tl_batch_norm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_batch_norm_opts *o);
 
-/* tl_layer_norm over the last axes with parameters gain and shift of those axes' shape. Hands on the mask that x carries.
- * Ba et al. 2016. */
+/* tl_layer_norm over the last axes with parameters gain and shift of those axes' shape. Hands on the mask that x
+ * carries. Ba et al. 2016. */
 typedef struct tl_layer_normalization_opts {
     size_t size;
     double epsilon;         /* default 1e-3, as in Keras; PyTorch's is 1e-5 */
@@ -617,8 +622,8 @@ TL_API tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor 
 
 /* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
  * overflows and nothing need be clipped. An absent target gives an absent loss, so one model function trains and
- * predicts. Where logits carry a mask, the mean is over what is not padding: sum(l m) / sum(m) (0 if there is nothing), and
- * the ids in the padding may be anything. */
+ * predicts. Where logits carry a mask, the mean is over what is not padding: sum(l m) / sum(m) (0 if there is nothing),
+ * and the ids in the padding may be anything. */
 TL_PLACED(tl_tensor, tl_cross_entropy, tl_tensor logits, tl_tensor ids);
 #define tl_cross_entropy(...) tl_cross_entropy_at(TL_HERE, __VA_ARGS__)
 
@@ -658,7 +663,8 @@ TL_PLACED(tl_tensor, tl_l2, tl_tensor x, double factor);
 #define tl_l2(...) tl_l2_at(TL_HERE, __VA_ARGS__)
 
 /* The sum of l1 sum |w| + l2 sum w^2 over the parameters asked for so far whose path below s matches a shell pattern
- * (see tl_params; NULL: all), frozen ones too: tl_add(loss, tl_penalty(s, "*W", .l2 = 1e-4)). TL_E_NAME if none does. */
+ * (see tl_params; NULL: all), frozen ones too: tl_add(loss, tl_penalty(s, "*W", .l2 = 1e-4)). TL_E_NAME if none
+ * does. */
 typedef struct tl_penalty_opts {
     size_t size;
     double l1, l2; /* default 0 */

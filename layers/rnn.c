@@ -111,7 +111,8 @@ static bool accepts(const unrolling *u)
     return by_steps(u, ".reset", o->reset) && by_steps(u, ".mask", o->mask) && by_rows(u, o->lengths) && tl__well(u->s);
 }
 
-/* Which steps are padding: what the options say, else what x carries. Lengths that run backwards do so within each row. */
+/* Which steps are padding: what the options say, else what x carries. Lengths that run backwards do so within each
+ * row. */
 static void pad(unrolling *u)
 {
     u->mask = u->o->mask;
@@ -183,8 +184,8 @@ static tl_tensor hold(const unrolling *u, tl_tensor m, tl_tensor y)
     return y;
 }
 
-/* At a padded step the output is the previous one, or zero. This comes after all steps, so that the gradients of a row are
- * added up in the same order as if it had no padding. */
+/* At a padded step the output is the previous one, or zero. This comes after all steps, so that the gradients of a row
+ * are added up in the same order as if it had no padding. */
 static void hold_outputs(const unrolling *u)
 {
     for (int64_t i = 0; i < u->T; i++) {

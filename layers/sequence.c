@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-/* ---- both directions ---------------------------------------------------------------------------------------------- */
+/* ---- both directions --------------------------------------------------------------------------------------------- */
 
 static tl_tensor concat(tl_place at, tl_tensor a, tl_tensor b)
 {
@@ -76,7 +76,7 @@ tl_tensor tl_bidirectional_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell ce
     return y;
 }
 
-/* ---- a layer at every step ---------------------------------------------------------------------------------------- */
+/* ---- a layer at every step --------------------------------------------------------------------------------------- */
 
 static tl_tensor time_distributed(tl_place at, tl_scope *s, tl_tensor x, tl_layer_fn layer, const void *ctx)
 {

@@ -16,7 +16,7 @@ tl_cell tl__wrap(tl_scope *s, tl_tensor (*step)(tl_scope *, tl_tensor, tl_tensor
     return (tl_cell){ copy ? step : NULL, inner.states, tl__start_inner, copy }; /* without memory or scope: no cell */
 }
 
-/* ---- residual ----------------------------------------------------------------------------------------------------- */
+/* ---- residual ---------------------------------------------------------------------------------------------------- */
 
 static tl_tensor residual_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
 {
@@ -28,7 +28,7 @@ tl_cell tl_residual_cell(tl_scope *s, tl_cell cell)
     return tl__wrap(s, residual_step, &(tl__wrapped){ cell }, sizeof(tl__wrapped));
 }
 
-/* ---- zoneout ------------------------------------------------------------------------------------------------------ */
+/* ---- zoneout ----------------------------------------------------------------------------------------------------- */
 
 typedef struct zoneout {
     tl_cell inner;
@@ -67,7 +67,7 @@ tl_cell tl_zoneout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_zon
     return tl__wrap(s, zoneout_step, &z, sizeof z);
 }
 
-/* ---- dropout ------------------------------------------------------------------------------------------------------ */
+/* ---- dropout ----------------------------------------------------------------------------------------------------- */
 
 typedef struct dropout {
     tl_cell inner;
@@ -98,7 +98,7 @@ tl_cell tl_dropout_cell_opt(tl_place at, tl_scope *s, tl_cell cell, const tl_dro
     return tl__wrap(s, dropout_step, &d, sizeof d);
 }
 
-/* ---- learned initial states --------------------------------------------------------------------------------------- */
+/* ---- learned initial states -------------------------------------------------------------------------------------- */
 
 /* The inner cell's initial states, plus parameters "initial0", ... of one row each, which start as zeros. */
 static void learned_start(tl_scope *s, tl_tensor x, int64_t units, tl_tensor *state, const void *ctx)

@@ -62,7 +62,8 @@ tl_tensor(tl_broadcast_to)(tl_tensor x, int rank, const int64_t *dim)
     return tl_broadcast_to_at(TL_NOWHERE, x, rank, dim);
 }
 
-/* Axes that g has in front are summed away; axes where `like` has 1 are summed to 1. A sum, if any, is the newest node. */
+/* Axes that g has in front are summed away; axes where `like` has 1 are summed to 1. A sum, if any, is the newest
+ * node. */
 tl_tensor tl_unbroadcast(tl_tensor g, tl_tensor like)
 {
     const tl_shape want = tl_shape_of(like);

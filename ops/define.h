@@ -103,7 +103,8 @@ static inline int64_t tl_elements(const tl_desc *d) { return tl_span(d, 0, d->ra
     }                                                                                                                  \
     tl_tensor(tl_##op)(tl_tensor a, tl_tensor b) { return tl_##op##_at(TL_NOWHERE, a, b); }
 
-/* A call of one operand x that is made of other operations, recorded at the place `at`; and one that has a number v besides. */
+/* A call of one operand x that is made of other operations, recorded at the place `at`; and one that has a number v
+ * besides. */
 #define TL_COMPOSED(name, ...)                                                                                         \
     tl_tensor tl_##name##_at(tl_place at, tl_tensor x) { return __VA_ARGS__; }                                         \
     tl_tensor(tl_##name)(tl_tensor x) { return tl_##name##_at(TL_NOWHERE, x); }

@@ -1,4 +1,5 @@
-/* ops/einsum.c - sums of products in Einstein's notation, made of permute, reshape, sum, mul and one product for each pair. */
+/* ops/einsum.c - sums of products in Einstein's notation, made of permute, reshape, sum, mul and one product for each
+ * pair. */
 #include <ctype.h>
 #include <stdarg.h>
 

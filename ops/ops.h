@@ -99,11 +99,12 @@ TL_PLACED(tl_tensor, tl_softshrink, tl_tensor x, double v);
 /* y = x > 0 ? x : alpha (e^(x / alpha) - 1), alpha > 0 (else TL_E_ARGUMENT; usually 1). Barron 2017. */
 TL_PLACED(tl_tensor, tl_celu, tl_tensor x, double alpha);
 #define tl_celu(...) tl_celu_at(TL_HERE, __VA_ARGS__)
-/* y = min(max(slope x + offset, 0), 1): ONNX's HardSigmoid and that of older Keras, 0.2 and 0.5. The gradient is clip's. */
+/* y = min(max(slope x + offset, 0), 1): ONNX's HardSigmoid and that of older Keras, 0.2 and 0.5. The gradient is
+ * clip's. */
 TL_PLACED(tl_tensor, tl_hard_sigmoid_with, tl_tensor x, double slope, double offset);
 #define tl_hard_sigmoid_with(...) tl_hard_sigmoid_with_at(TL_HERE, __VA_ARGS__)
-/* y = min(max(x, lo), hi), lo <= hi (else TL_E_ARGUMENT; they may be infinite), both rounded to the element type. NaN stays NaN.
- * The gradient passes where lo <= x <= hi, borders included. */
+/* y = min(max(x, lo), hi), lo <= hi (else TL_E_ARGUMENT; they may be infinite), both rounded to the element type. NaN
+ * stays NaN. The gradient passes where lo <= x <= hi, borders included. */
 TL_PLACED(tl_tensor, tl_clip, tl_tensor x, double lo, double hi);
 #define tl_clip(...) tl_clip_at(TL_HERE, __VA_ARGS__)
 /* y = x^p for a number p; NaN for x < 0 unless p is whole; x^0 = 1 even of NaN. dx = p x^(p-1), 0 for p = 0. */
@@ -126,11 +127,12 @@ TL_PLACED(tl_tensor, tl_maximum, tl_tensor a,
 TL_PLACED(tl_tensor, tl_minimum, tl_tensor a, tl_tensor b); /* y = min(a, b); likewise */
 #define tl_minimum(...) tl_minimum_at(TL_HERE, __VA_ARGS__)
 
-/* y = a^b; NaN for a < 0 unless b is whole; a^0 = 1 and 1^b = 1 even of NaN. da = b a^(b-1), 0 where b = 0; db = y ln a, 0 where
- * a = 0 and b >= 0, NaN where a < 0. */
+/* y = a^b; NaN for a < 0 unless b is whole; a^0 = 1 and 1^b = 1 even of NaN. da = b a^(b-1), 0 where b = 0;
+ * db = y ln a, 0 where a = 0 and b >= 0, NaN where a < 0. */
 TL_PLACED(tl_tensor, tl_pow, tl_tensor a, tl_tensor b);
 #define tl_pow(...) tl_pow_at(TL_HERE, __VA_ARGS__)
-/* y = ln(e^a + e^b) without overflow; -inf where both are. da = e^(a-y), db = e^(b-y), halves where a = b, infinities too. */
+/* y = ln(e^a + e^b) without overflow; -inf where both are. da = e^(a-y), db = e^(b-y), halves where a = b, infinities
+ * too. */
 TL_PLACED(tl_tensor, tl_logaddexp, tl_tensor a, tl_tensor b);
 #define tl_logaddexp(...) tl_logaddexp_at(TL_HERE, __VA_ARGS__)
 /* y = a b + c, rounded once. */
@@ -148,12 +150,13 @@ TL_PLACED(tl_tensor, tl_lerp, tl_tensor a, tl_tensor b, tl_tensor w);
 #define tl_lerp(...) tl_lerp_at(TL_HERE, __VA_ARGS__)
 
 /* y = c ? a : b. c is of any dtype, true where not zero. What is not chosen leaves no
- * trace in y, not even a NaN; its gradient is 0, which a pole further back (ln 0) still turns into a NaN, as in PyTorch. */
+ * trace in y, not even a NaN; its gradient is 0, which a pole further back (ln 0) still turns into a NaN, as in
+ * PyTorch. */
 TL_PLACED(tl_tensor, tl_where, tl_tensor c, tl_tensor a, tl_tensor b);
 #define tl_where(...) tl_where_at(TL_HERE, __VA_ARGS__)
 
-/* Comparisons: 1 or 0 in the tape's float type; operands both float or both i32; 0 where either is NaN (not_equal: 1). The
- * derivative is declared 0. */
+/* Comparisons: 1 or 0 in the tape's float type; operands both float or both i32; 0 where either is NaN (not_equal: 1).
+ * The derivative is declared 0. */
 TL_PLACED(tl_tensor, tl_equal, tl_tensor a, tl_tensor b);
 #define tl_equal(...) tl_equal_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_not_equal, tl_tensor a, tl_tensor b);
@@ -169,9 +172,9 @@ TL_PLACED(tl_tensor, tl_greater_equal, tl_tensor a, tl_tensor b);
 
 /* ---- products ----------------------------------------------------------------------------------------------- */
 
-/* y = a b, [..., m, k] x [..., k, n] -> [..., m, n]; batch axes broadcast; a vector counts as a row on the left, a column on
- * the right, as in NumPy. Each element is one chain of fused multiply-adds over k (large products may go to OpenBLAS,
- * unless tl_exact()). */
+/* y = a b, [..., m, k] x [..., k, n] -> [..., m, n]; batch axes broadcast; a vector counts as a row on the left, a
+ * column on the right, as in NumPy. Each element is one chain of fused multiply-adds over k (large products may go to
+ * OpenBLAS, unless tl_exact()). */
 TL_PLACED(tl_tensor, tl_matmul, tl_tensor a, tl_tensor b);
 #define tl_matmul(...) tl_matmul_at(TL_HERE, __VA_ARGS__)
 
@@ -180,27 +183,31 @@ TL_PLACED(tl_tensor, tl_matmul, tl_tensor a, tl_tensor b);
 TL_PLACED(tl_tensor, tl_gemm, tl_tensor c, tl_tensor a, tl_tensor b, bool transpose_a, bool transpose_b);
 #define tl_gemm(...) tl_gemm_at(TL_HERE, __VA_ARGS__)
 
-/* y = sum_i a_i b_i over the last axes, which are equally long: [..., D] and [..., D] -> [...]; the others broadcast. */
+/* y = sum_i a_i b_i over the last axes, which are equally long: [..., D] and [..., D] -> [...]; the others
+ * broadcast. */
 TL_PLACED(tl_tensor, tl_dot, tl_tensor a, tl_tensor b);
 #define tl_dot(...) tl_dot_at(TL_HERE, __VA_ARGS__)
 /* y_ij = a_i b_j of the last axes: [..., m] and [..., n] -> [..., m, n]; the others broadcast. */
 TL_PLACED(tl_tensor, tl_outer, tl_tensor a, tl_tensor b);
 #define tl_outer(...) tl_outer_at(TL_HERE, __VA_ARGS__)
 
-/* Sums of products as Einstein wrote them: tl_einsum("bij,bjk->bik", 2, x) has a letter for each axis of each of the n >= 1
- * operands; letters that the output lacks are summed over. Without "->" the output has, in alphabetical order, the letters that
- * come once. A letter that an operand has twice takes its diagonal. Spaces do not count; there is no ellipsis, and nothing is
- * broadcast. Operands are joined from the left, each time by one batched product (a product element by element where nothing is
- * summed), in the output's order of axes. Bad equations are TL_E_ARGUMENT; ranks and sizes that do not fit, TL_E_SHAPE. */
+/* Sums of products as Einstein wrote them: tl_einsum("bij,bjk->bik", 2, x) has a letter for each axis of each of the
+ * n >= 1 operands; letters that the output lacks are summed over. Without "->" the output has, in alphabetical order, the
+ * letters that come once. A letter that an operand has twice takes its diagonal. Spaces do not count; there is no
+ * ellipsis, and nothing is broadcast. Operands are joined from the left, each time by one batched product (a product
+ * element by element where nothing is summed), in the output's order of axes. Bad equations are TL_E_ARGUMENT; ranks
+ * and sizes that do not fit, TL_E_SHAPE. */
 TL_PLACED(tl_tensor, tl_einsum, const char *equation, int n, const tl_tensor *x);
 #define tl_einsum(...) tl_einsum_at(TL_HERE, __VA_ARGS__)
-/* y_o = a W_o b over the last axes, [..., I], [O, I, J] and [..., J] -> [..., O]: PyTorch's bilinear without its bias. */
+/* y_o = a W_o b over the last axes, [..., I], [O, I, J] and [..., J] -> [..., O]: PyTorch's bilinear without its
+ * bias. */
 TL_PLACED(tl_tensor, tl_bilinear, tl_tensor a, tl_tensor W, tl_tensor b);
 #define tl_bilinear(...) tl_bilinear_at(TL_HERE, __VA_ARGS__)
 
 /* ---- reductions --------------------------------------------------------------------------------------------- */
 
-/* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped. */
+/* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes
+ * are dropped. */
 #ifdef __cplusplus
 #define TL_AXES(...)                                                                                                   \
     static_cast<int>(std::initializer_list<int>{ __VA_ARGS__ }.size()),                                                \
@@ -210,8 +217,8 @@ TL_PLACED(tl_tensor, tl_bilinear, tl_tensor a, tl_tensor W, tl_tensor b);
 #endif
 #define TL_ALL 0, NULL
 
-/* Sums: over leading axes row by row; over the last axis in 16 lanes (index mod 16) joined by a fixed tree: the same bits on
- * every machine. The sum of nothing is 0. */
+/* Sums: over leading axes row by row; over the last axis in 16 lanes (index mod 16) joined by a fixed tree: the same
+ * bits on every machine. The sum of nothing is 0. */
 TL_PLACED(tl_tensor, tl_sum, tl_tensor x, int n, const int *axes);
 #define tl_sum(...) tl_sum_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_mean, tl_tensor x, int n, const int *axes); /* sum / count; NaN of nothing */
@@ -230,13 +237,14 @@ TL_PLACED(tl_tensor, tl_min, tl_tensor x, int n, const int *axes); /* as tl_max 
 #define tl_min(...) tl_min_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_min_keep, tl_tensor x, int n, const int *axes);
 #define tl_min_keep(...) tl_min_keep_at(TL_HERE, __VA_ARGS__)
-/* The product, axis by axis in order; that of nothing is 1. The gradient is made without dividing: zeros and infinities are no exception. */
+/* The product, axis by axis in order; that of nothing is 1. The gradient is made without dividing: zeros and infinities
+ * are no exception. */
 TL_PLACED(tl_tensor, tl_prod, tl_tensor x, int n, const int *axes);
 #define tl_prod(...) tl_prod_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_prod_keep, tl_tensor x, int n, const int *axes);
 #define tl_prod_keep(...) tl_prod_keep_at(TL_HERE, __VA_ARGS__)
-/* sum (x - mean)^2 / max(count - correction, 0), in two passes: correction 0 is the biased variance, 1 the unbiased one. NaN where
- * that is 0 / 0 (nothing; one number, unbiased). tl_std is its root, whose derivative at 0 is 0. */
+/* sum (x - mean)^2 / max(count - correction, 0), in two passes: correction 0 is the biased variance, 1 the unbiased
+ * one. NaN where that is 0 / 0 (nothing; one number, unbiased). tl_std is its root, whose derivative at 0 is 0. */
 TL_PLACED(tl_tensor, tl_var, tl_tensor x, int n, const int *axes, double correction);
 #define tl_var(...) tl_var_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_var_keep, tl_tensor x, int n, const int *axes, double correction);
@@ -250,39 +258,41 @@ TL_PLACED(tl_tensor, tl_norm, tl_tensor x, int n, const int *axes);
 #define tl_norm(...) tl_norm_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_norm_keep, tl_tensor x, int n, const int *axes);
 #define tl_norm_keep(...) tl_norm_keep_at(TL_HERE, __VA_ARGS__)
-/* ln sum e^x, computed with the largest taken out. Numbers that are all -inf give -inf and have the gradient 0; so does nothing
- * at all. */
+/* ln sum e^x, computed with the largest taken out. Numbers that are all -inf give -inf and have the gradient 0; so does
+ * nothing at all. */
 TL_PLACED(tl_tensor, tl_logsumexp, tl_tensor x, int n, const int *axes);
 #define tl_logsumexp(...) tl_logsumexp_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_logsumexp_keep, tl_tensor x, int n, const int *axes);
 #define tl_logsumexp_keep(...) tl_logsumexp_keep_at(TL_HERE, __VA_ARGS__)
 
-/* i32 index of the largest along an axis, which is dropped; the first of ties; a NaN counts as largest. No derivative. */
+/* i32 index of the largest along an axis, which is dropped; the first of ties; a NaN counts as largest. No
+ * derivative. */
 TL_PLACED(tl_tensor, tl_argmax, tl_tensor x, int axis);
 #define tl_argmax(...) tl_argmax_at(TL_HERE, __VA_ARGS__)
 
 TL_PLACED(tl_tensor, tl_argmin, tl_tensor x, int axis); /* of the smallest; a NaN counts as smallest */
 #define tl_argmin(...) tl_argmin_at(TL_HERE, __VA_ARGS__)
 
-/* y_k = x_0 + ... + x_k (x_0 ... x_k) along an axis, one after the other. The gradient of a product is right at zeros too. */
+/* y_k = x_0 + ... + x_k (x_0 ... x_k) along an axis, one after the other. The gradient of a product is right at zeros
+ * too. */
 TL_PLACED(tl_tensor, tl_cumsum, tl_tensor x, int axis);
 #define tl_cumsum(...) tl_cumsum_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_cumprod, tl_tensor x, int axis);
 #define tl_cumprod(...) tl_cumprod_at(TL_HERE, __VA_ARGS__)
 
-/* An axis in ascending order, and the i32 indices that do it (no derivative). Equal numbers keep their order; a NaN is the
- * largest. The gradient goes to where a number came from. */
+/* An axis in ascending order, and the i32 indices that do it (no derivative). Equal numbers keep their order; a NaN is
+ * the largest. The gradient goes to where a number came from. */
 TL_PLACED(tl_tensor, tl_sort, tl_tensor x, int axis);
 #define tl_sort(...) tl_sort_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_argsort, tl_tensor x, int axis);
 #define tl_argsort(...) tl_argsort_at(TL_HERE, __VA_ARGS__)
-/* The k largest along an axis, largest first, and in *ids (may be NULL) their i32 indices; the first of ties first, a NaN is the
- * largest. More than the axis has is TL_E_SHAPE. */
+/* The k largest along an axis, largest first, and in *ids (may be NULL) their i32 indices; the first of ties first, a
+ * NaN is the largest. More than the axis has is TL_E_SHAPE. */
 TL_PLACED(tl_tensor, tl_topk, tl_tensor x, int64_t k, int axis, tl_tensor *ids);
 #define tl_topk(...) tl_topk_at(TL_HERE, __VA_ARGS__)
 
-/* Over the last axis: y_i = e^(x_i - m) / sum_j e^(x_j - m), m = max x. A row that is -inf throughout (fully masked) gives
- * zeros. Rank at least 1. */
+/* Over the last axis: y_i = e^(x_i - m) / sum_j e^(x_j - m), m = max x. A row that is -inf throughout (fully masked)
+ * gives zeros. Rank at least 1. */
 TL_PLACED(tl_tensor, tl_softmax, tl_tensor x);
 #define tl_softmax(...) tl_softmax_at(TL_HERE, __VA_ARGS__)
 /* Over the last axis: y_i = x_i - m - ln sum_j e^(x_j - m). */
@@ -294,8 +304,8 @@ TL_PLACED(tl_tensor, tl_softmax_axis, tl_tensor x, int axis);
 TL_PLACED(tl_tensor, tl_log_softmax_axis, tl_tensor x, int axis);
 #define tl_log_softmax_axis(...) tl_log_softmax_axis_at(TL_HERE, __VA_ARGS__)
 
-/* Over the last axis: y = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance; gain and shift broadcast to
- * x and may be absent (1 and 0). Keras' epsilon is 1e-3, PyTorch's 1e-5. Rank at least 1. */
+/* Over the last axis: y = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance; gain and shift
+ * broadcast to x and may be absent (1 and 0). Keras' epsilon is 1e-3, PyTorch's 1e-5. Rank at least 1. */
 TL_PLACED(tl_tensor, tl_layer_norm, tl_tensor x, tl_tensor gain, tl_tensor shift, double epsilon);
 #define tl_layer_norm(...) tl_layer_norm_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_rms_norm, tl_tensor x, tl_tensor gain,
@@ -338,20 +348,20 @@ TL_PLACED(tl_tensor, tl_broadcast_to, tl_tensor x, int rank, const int64_t *dim)
 /* begin and end zeros put before and after along an axis. */
 TL_PLACED(tl_tensor, tl_pad, tl_tensor x, int axis, int64_t begin, int64_t end);
 #define tl_pad(...) tl_pad_at(TL_HERE, __VA_ARGS__)
-/* x without an axis of size 1 (of another size: TL_E_SHAPE); x with a new one, before which `axis` others come (0..rank; negative
- * ones count from the end of the result). */
+/* x without an axis of size 1 (of another size: TL_E_SHAPE); x with a new one, before which `axis` others come
+ * (0..rank; negative ones count from the end of the result). */
 TL_PLACED(tl_tensor, tl_squeeze, tl_tensor x, int axis);
 #define tl_squeeze(...) tl_squeeze_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_expand_dims, tl_tensor x, int axis);
 #define tl_expand_dims(...) tl_expand_dims_at(TL_HERE, __VA_ARGS__)
-/* Elements begin, begin + step ... before end of an axis; step may be negative, then TL_END means down to element 0 (negative begin
- * and end count from the end of the axis). All of them must be there; none is fine. */
+/* Elements begin, begin + step ... before end of an axis; step may be negative, then TL_END means down to element 0
+ * (negative begin and end count from the end of the axis). All of them must be there; none is fine. */
 TL_PLACED(tl_tensor, tl_slice_step, tl_tensor x, int axis, int64_t begin, int64_t end, int64_t step);
 #define tl_slice_step(...) tl_slice_step_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_flip, tl_tensor x, int axis); /* an axis backwards */
 #define tl_flip(...) tl_flip_at(TL_HERE, __VA_ARGS__)
-/* x [T, B, ...] with the first lengths[b] (i32 [B]) steps of row b backwards, the rest where they are. A length outside 0..T is
- * TL_E_INDEX at run time. */
+/* x [T, B, ...] with the first lengths[b] (i32 [B]) steps of row b backwards, the rest where they are. A length outside
+ * 0..T is TL_E_INDEX at run time. */
 TL_PLACED(tl_tensor, tl_reverse_sequence, tl_tensor x, tl_tensor lengths);
 #define tl_reverse_sequence(...) tl_reverse_sequence_at(TL_HERE, __VA_ARGS__)
 /* x repeated along its last n axes: tl_tile(x, TL_DIMS(2, 3)). Axes that x lacks are put in front, as in NumPy. */
@@ -359,8 +369,8 @@ TL_PLACED(tl_tensor, tl_tile, tl_tensor x, int n, const int64_t *repeats);
 #define tl_tile(...) tl_tile_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_roll, tl_tensor x, int64_t shift, int axis); /* element i moves to (i + shift) mod size */
 #define tl_roll(...) tl_roll_at(TL_HERE, __VA_ARGS__)
-/* Of the last two axes, what is on or below (tril), on or above (triu) a diagonal, 0 elsewhere. Diagonal 0 is the main one, larger
- * ones lie above it. */
+/* Of the last two axes, what is on or below (tril), on or above (triu) a diagonal, 0 elsewhere. Diagonal 0 is the main
+ * one, larger ones lie above it. */
 TL_PLACED(tl_tensor, tl_tril, tl_tensor x, int64_t diagonal);
 #define tl_tril(...) tl_tril_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_triu, tl_tensor x, int64_t diagonal);
@@ -368,9 +378,10 @@ TL_PLACED(tl_tensor, tl_triu, tl_tensor x, int64_t diagonal);
 
 /* ---- windows: convolution and pooling ----------------------------------------------------------------------- */
 
-/* How windows lie along an axis of n elements: window t has the elements t stride + k dilation - begin, k = 0 .. its size - 1, and
- * there are (n + begin + end - dilation (size - 1) - 1) / stride + 1 of them, rounded down; TL_E_SHAPE if there is none. Padding is
- * given in elements, so .begin = dilation (size - 1) is causal: output t sees no input after t stride. */
+/* How windows lie along an axis of n elements: window t has the elements t stride + k dilation - begin, k = 0 .. its
+ * size - 1, and there are (n + begin + end - dilation (size - 1) - 1) / stride + 1 of them, rounded down; TL_E_SHAPE if
+ * there is none. Padding is given in elements, so .begin = dilation (size - 1) is causal: output t sees no input after
+ * t stride. */
 typedef struct tl_window_opts {
     size_t size;
     int64_t stride;     /* default 1; of pooling: the size of its window */
@@ -387,20 +398,21 @@ typedef struct tl_window2d_opts {
     bool same, count_padding;
 } tl_window2d_opts;
 
-/* Sliding windows: [..., n, ...] -> [..., windows, size, ...]. With .stride = size it cuts into pieces. The gradient of an element is
- * the sum over all windows that have it. */
+/* Sliding windows: [..., n, ...] -> [..., windows, size, ...]. With .stride = size it cuts into pieces. The gradient of
+ * an element is the sum over all windows that have it. */
 TL_API tl_tensor tl_windows_opt(tl_place at, tl_tensor x, int axis, int64_t size, const tl_window_opts *o);
 
-/* y[t, b, o] = bias[o] + sum over k, c of w[k, c, o] x[t stride + k dilation - begin, b, c]: a sequence [T, B, C], a kernel [K, C, O]
- * and a bias [O] (may be absent) -> [T', B, O]. As everywhere in these libraries nothing is flipped. The kernel is Keras' Conv1D
- * kernel as it is, and PyTorch's Conv1d weight [O, C, K] with its axes reversed; their inputs are [B, T, C] and [B, C, T]. */
+/* y[t, b, o] = bias[o] + sum over k, c of w[k, c, o] x[t stride + k dilation - begin, b, c]: a sequence [T, B, C], a
+ * kernel [K, C, O] and a bias [O] (may be absent) -> [T', B, O]. As everywhere in these libraries nothing is flipped.
+ * The kernel is Keras' Conv1D kernel as it is, and PyTorch's Conv1d weight [O, C, K] with its axes reversed; their
+ * inputs are [B, T, C] and [B, C, T]. */
 TL_API tl_tensor tl_conv1d_opt(tl_place at, tl_tensor x, tl_tensor w, tl_tensor bias, const tl_window_opts *o);
 /* The same over height and width: [B, H, W, C], [KH, KW, C, O] -> [B, H', W', O], Keras' Conv2D as it is; PyTorch's has
  * [B, C, H, W] and [O, C, KH, KW]. */
 TL_API tl_tensor tl_conv2d_opt(tl_place at, tl_tensor x, tl_tensor w, tl_tensor bias, const tl_window2d_opts *o);
 
-/* The largest of each window of each channel, [T, B, C] -> [T', B, C] and [B, H, W, C] -> [B, H', W', C]; NaN if there is one. The
- * gradient goes to the first of equals, as in PyTorch (tl_max shares it). Padding is never chosen. */
+/* The largest of each window of each channel, [T, B, C] -> [T', B, C] and [B, H, W, C] -> [B, H', W', C]; NaN if there
+ * is one. The gradient goes to the first of equals, as in PyTorch (tl_max shares it). Padding is never chosen. */
 TL_API tl_tensor tl_max_pool1d_opt(tl_place at, tl_tensor x, int64_t size, const tl_window_opts *o);
 TL_API tl_tensor tl_max_pool2d_opt(tl_place at, tl_tensor x, int64_t height, int64_t width, const tl_window2d_opts *o);
 /* The average of each window, padding not counted (as in Keras; see .count_padding). */
@@ -434,27 +446,30 @@ TL_API tl_tensor tl_average_pool2d_opt(tl_place at, tl_tensor x, int64_t height,
 
 /* ---- indexing ----------------------------------------------------------------------------------------------- */
 
-/* Rows of a table by i32 ids: [V, D...] and [any...] -> [any..., D...]. An id outside 0..V-1 is TL_E_INDEX at run time. */
+/* Rows of a table by i32 ids: [V, D...] and [any...] -> [any..., D...]. An id outside 0..V-1 is TL_E_INDEX at run
+ * time. */
 TL_PLACED(tl_tensor, tl_gather, tl_tensor table, tl_tensor ids);
 #define tl_gather(...) tl_gather_at(TL_HERE, __VA_ARGS__)
-/* y = c (may be absent: zeros), of `rows` rows, with g's rows added at ids, in order: [any..., D...], [any...] -> [rows, D...]. */
+/* y = c (may be absent: zeros), of `rows` rows, with g's rows added at ids, in order: [any..., D...], [any...] ->
+ * [rows, D...]. */
 TL_PLACED(tl_tensor, tl_scatter_add, tl_tensor c, tl_tensor g, tl_tensor ids, int64_t rows);
 #define tl_scatter_add(...) tl_scatter_add_at(TL_HERE, __VA_ARGS__)
 /* One element of each row of the last axis: [..., V], [...] -> [...]; the gradient is zero elsewhere. */
 TL_PLACED(tl_tensor, tl_pick, tl_tensor x, tl_tensor ids);
 #define tl_pick(...) tl_pick_at(TL_HERE, __VA_ARGS__)
-/* y[..., j, ...] = x[..., ids[..., j, ...], ...] along an axis; all other dimensions of x and ids are equal. The gradient is added up
- * by id. TL_E_INDEX at run time outside the axis. */
+/* y[..., j, ...] = x[..., ids[..., j, ...], ...] along an axis; all other dimensions of x and ids are equal. The
+ * gradient is added up by id. TL_E_INDEX at run time outside the axis. */
 TL_PLACED(tl_tensor, tl_take_along, tl_tensor x, tl_tensor ids, int axis);
 #define tl_take_along(...) tl_take_along_at(TL_HERE, __VA_ARGS__)
-/* table [V, D...] with its rows at ids [any...] replaced by rows [any..., D...]; of several at one id the last stays, and it alone has
- * a gradient, while the table has none there. TL_E_INDEX at run time outside 0..V-1. */
+/* table [V, D...] with its rows at ids [any...] replaced by rows [any..., D...]; of several at one id the last stays,
+ * and it alone has a gradient, while the table has none there. TL_E_INDEX at run time outside 0..V-1. */
 TL_PLACED(tl_tensor, tl_scatter_rows, tl_tensor table, tl_tensor ids, tl_tensor rows);
 #define tl_scatter_rows(...) tl_scatter_rows_at(TL_HERE, __VA_ARGS__)
 /* lengths i32 [B] -> [T, B] of the tape's dtype: 1 where t < length, else 0. TL_E_INDEX at run time outside 0..T. */
 TL_PLACED(tl_tensor, tl_length_mask, tl_tensor lengths, int64_t T);
 #define tl_length_mask(...) tl_length_mask_at(TL_HERE, __VA_ARGS__)
-/* ids [...] -> [..., depth] of the tape's dtype: 1 at the id, 0 elsewhere. TL_E_INDEX at run time outside 0..depth-1. */
+/* ids [...] -> [..., depth] of the tape's dtype: 1 at the id, 0 elsewhere. TL_E_INDEX at run time outside
+ * 0..depth-1. */
 TL_PLACED(tl_tensor, tl_one_hot, tl_tensor ids, int64_t depth);
 #define tl_one_hot(...) tl_one_hot_at(TL_HERE, __VA_ARGS__)
 /* 0, 1, ..., n-1 as i32 (tl_iota) */
@@ -463,8 +478,8 @@ TL_PLACED(tl_tensor, tl_iota, tl_scope *s, int64_t n);
 
 /* ---- random ------------------------------------------------------------------------------------------------- */
 
-/* Counter-based (Philox): an element depends on the model's seed, the scope's path and visit, the number of the random op
- * within it, the run number and the element's own indices; not on T, B, dtype or threads. No gradient. */
+/* Counter-based (Philox): an element depends on the model's seed, the scope's path and visit, the number of the random
+ * op within it, the run number and the element's own indices; not on T, B, dtype or threads. No gradient. */
 TL_PLACED(tl_tensor, tl_random_uniform, tl_scope *s, int rank, const int64_t *dim); /* in [0, 1), multiples of 2^-24 */
 #define tl_random_uniform(...) tl_random_uniform_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_random_normal, tl_scope *s, int rank, const int64_t *dim); /* mean 0, variance 1 */

@@ -1,5 +1,5 @@
-/* ops/pool.c - the largest and the average of windows: max pooling takes along each window what argmax points at, so the
- * gradient goes to the first of equals, as in PyTorch. */
+/* ops/pool.c - the largest and the average of windows: max pooling takes along each window what argmax points at, so
+ * the gradient goes to the first of equals, as in PyTorch. */
 #include "ops/windows.h"
 
 static const int elements[] = { -2 };

@@ -1,6 +1,8 @@
 /* ops/reductions.c - over any axes, made of other operations:
- *     min = -max(-x);  prod: the last of running products;  var = sum (x - mean x)^2 / (count - correction), in two passes;
- *     std = sqrt(var), norm = sqrt(sum x^2), both with gradient 0 at 0;  logsumexp = m + ln sum e^(x - m), m = max x. */
+ *     min = -max(-x);  prod: the last of running products;
+ *     var = sum (x - mean x)^2 / (count - correction), in two passes;
+ *     std = sqrt(var), norm = sqrt(sum x^2), both with gradient 0 at 0;
+ *     logsumexp = m + ln sum e^(x - m), m = max x. */
 #include <math.h>
 
 #include "ops/define.h"
@@ -39,7 +41,8 @@ static tl_tensor prod(tl_place at, tl_tensor x, int n, const int *axes)
     return x;
 }
 
-/* x less its first element, which changes no variance, but makes that of equal numbers exactly 0, however the mean rounds. */
+/* x less its first element, which changes no variance, but makes that of equal numbers exactly 0, however the mean
+ * rounds. */
 static tl_tensor from_first(tl_place at, tl_tensor x, int n, const int *axes)
 {
     tl_tensor first = x;

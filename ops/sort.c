@@ -8,8 +8,8 @@ typedef struct sort_attr {
 
 #ifdef TL_REAL
 
-/* The result is i32 and so comes from the f32 kernel, whatever x is. Runs of 1, 2, 4 ... are merged: the left one goes first
- * unless the right one must. */
+/* The result is i32 and so comes from the f32 kernel, whatever x is. Runs of 1, 2, 4 ... are merged: the left one goes
+ * first unless the right one must. */
 #define SORT(type)                                                                                                     \
     static bool before_##type(type a, type b, bool largest)                                                            \
     {                                                                                                                  \

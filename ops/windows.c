@@ -1,5 +1,6 @@
-/* ops/windows.c - windows: y[o, t, m, k, i] = x[o, t stride + k dilation - begin, m, i], `fill` outside of x;  dx = fold(g)
- *                 fold: y[o, p, m, i] = the sum of all x[o, t, m, k, i] with t stride + k dilation - begin = p;  dx = windows(g)
+/* ops/windows.c - windows: y[o, t, m, k, i] = x[o, t stride + k dilation - begin, m, i], `fill` outside of x
+ *                 fold: y[o, p, m, i] = the sum of all x[o, t, m, k, i] with t stride + k dilation - begin = p
+ * Each is the other's derivative: dx = fold(g), dx = windows(g).
  * Convolutions are products with windows, pooling reduces them: none has a derivative of its own. */
 #include "ops/windows.h"
 

@@ -1,7 +1,8 @@
 /* train/decode.c - sequences from a step function: beam search and sampling.
  *
- * Both run one plan on sources x width rows: source b's hypotheses are rows b * width on, the live ones first. A step feeds each row
- * its last symbol, lets `choose` name the successors, and gathers the states of the rows that those come from. */
+ * Both run one plan on sources x width rows: source b's hypotheses are rows b * width on, the live ones first. A step
+ * feeds each row its last symbol, lets `choose` name the successors, and gathers the states of the rows that those come
+ * from. */
 #include "train/train.h"
 
 #include <math.h>
@@ -285,8 +286,8 @@ static tl_status normalise(decoder *d, const tl_array *z, int64_t row)
 
 /* ---- choosing successors ------------------------------------------------------------------------------------ */
 
-/* Puts c among the best `most` of `list`, which holds n; of equals the earlier stays first. Returns n. most 0: any number,
- * in no order. */
+/* Puts c among the best `most` of `list`, which holds n; of equals the earlier stays first. Returns n. most 0: any
+ * number, in no order. */
 static int64_t offer(hypothesis *list, int64_t n, int64_t most, hypothesis c)
 {
     if (!most) list[n] = c;
@@ -368,8 +369,8 @@ static void keep(decoder *d, int64_t source, const hypothesis *h, int64_t n, boo
     list[at] = c;
 }
 
-/* Can no hypothesis of n symbols come before the results any more? Its log_prob can only fall, and the divisor is largest (or
- * smallest) at one of the ends. */
+/* Can no hypothesis of n symbols come before the results any more? Its log_prob can only fall, and the divisor is
+ * largest (or smallest) at one of the ends. */
 static bool settled(const decoder *d, int64_t source, int64_t n)
 {
     double best = -INFINITY;

@@ -6,7 +6,8 @@
 static const char format_key[] = "tapeloop_format";
 static const char format[] = "1";
 
-/* Parameters are stored under their path. States of the model have a slash before theirs, as no parameter's path has. */
+/* Parameters are stored under their path. States of the model have a slash before theirs, as no parameter's path
+ * has. */
 enum { STATE_MARK = '/' };
 
 /* ---- saving ------------------------------------------------------------------------------------------------- */

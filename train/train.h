@@ -94,7 +94,8 @@ TL_API void tl_trainer_set_key(tl_trainer *trainer, uint64_t key); /* plans of o
 
 /* ---- decoding ----------------------------------------------------------------------------------------------- */
 
-/* One sequence that was found: its symbols, .end included. Where fewer were found than asked for: n = 0 and ids NULL. */
+/* One sequence that was found: its symbols, .end included. Where fewer were found than asked for: n = 0 and ids
+ * NULL. */
 typedef struct tl_sequence {
     const int32_t *ids;
     int64_t n;
@@ -129,10 +130,10 @@ typedef struct tl_decode_opts {
     uint64_t seed;      /* tl_sample: of the numbers drawn, which depend on it, row and step alone */
 } tl_decode_opts;
 
-/* The likeliest sequences of a step function, by beam search (Sutskever et al. 2014; length penalty of Wu et al. 2016): of all
- * hypotheses' successors the .beam best go on; those that end here leave the beam and are kept, so the greedy search is
- * .beam = 1. It stops when no hypothesis can outdo the results any more, or at .max_length, where what has not ended
- * counts as it is. Equal scores: the earlier hypothesis first, then the lower id.
+/* The likeliest sequences of a step function, by beam search (Sutskever et al. 2014; length penalty of Wu et al. 2016):
+ * of all hypotheses' successors the .beam best go on; those that end here leave the beam and are kept, so the greedy
+ * search is .beam = 1. It stops when no hypothesis can outdo the results any more, or at .max_length, where what has
+ * not ended counts as it is. Equal scores: the earlier hypothesis first, then the lower id.
  *
  * The step function is a model function that makes one step: in[0] holds the last symbols, i32 [1, R], R = sources x
  * beam; it marks tl_output(s, "logits", [R, V] or [1, R, V]), and what it carries from step to step are its session's
@@ -148,7 +149,8 @@ typedef struct tl_decode_opts {
  * TL_E_NONFINITE for logits that are NaN, inf or all -inf (some -inf are symbols that cannot come); TL_E_SHAPE if
  * inputs, states and .sources differ in rows; TL_E_REPLAY if the function calls tl_eval(). *out is then empty.
  *     tl_sequences found;
- *     tl_status status = tl_beam_search(model, decoder, &memory, 1, &net, &found, .beam = 5, .end = 2, .max_length = 50); */
+ *     tl_status status = tl_beam_search(model, decoder, &memory, 1, &net, &found, .beam = 5, .end = 2,
+ *                                       .max_length = 50); */
 TL_API tl_status tl_beam_search_opt(tl_model *model, tl_model_fn step, const tl_array *inputs, int n, void *user,
                                     tl_sequences *out, const tl_decode_opts *o);
 
@@ -164,8 +166,9 @@ TL_API tl_status tl_sample_opt(tl_model *model, tl_model_fn step, const tl_array
     fn((model), (step), (inputs), (n), (user), (out), &(tl_decode_opts){ __VA_ARGS__ })
 #endif
 
-/* CTC's best path: of each row of log_probs [T, B, V] (logits will do) the likeliest symbol of each step, the lower id of
- * equals, repeats merged and then blanks dropped. lengths [B] (NULL: all of T); row b's counts[b] symbols start at ids[b * T]. */
+/* CTC's best path: of each row of log_probs [T, B, V] (logits will do) the likeliest symbol of each step, the lower id
+ * of equals, repeats merged and then blanks dropped. lengths [B] (NULL: all of T); row b's counts[b] symbols start at
+ * ids[b * T]. */
 TL_API tl_status tl_ctc_greedy(const tl_array *log_probs, const int32_t *lengths, int32_t blank, int32_t *ids,
                                int32_t *counts);
 
@@ -196,9 +199,9 @@ TL_API double tl_progress_end(tl_progress *p, const char *text);
 /* A table of the model's parameters, with shape, number of elements and bytes, and the totals. */
 TL_API void tl_summary(const tl_model *model, FILE *out);
 
-/* Writes all parameters, by path, the model's own states (tl_model_state), and the given strings (what the program needs
- * to build the same network again) to a safetensors file, atomically. Key "tapeloop_format" is the library's own. Errors
- * as tl_safetensors_write(). */
+/* Writes all parameters, by path, the model's own states (tl_model_state), and the given strings (what the program
+ * needs to build the same network again) to a safetensors file, atomically. Key "tapeloop_format" is the library's own.
+ * Errors as tl_safetensors_write(). */
 typedef struct tl_model_save_opts {
     size_t size;
     const tl_named_text *texts;

@@ -1,4 +1,5 @@
-/* ops/kernels/random.h - numbers of several distributions from the words of a Philox block; the hash of a row's indices. */
+/* ops/kernels/random.h - numbers of several distributions from the words of a Philox block; the hash of a row's
+ * indices. */
 #ifndef TL_RANDOM_H
 #define TL_RANDOM_H
 

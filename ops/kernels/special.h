@@ -1,7 +1,8 @@
-/* ops/kernels/special.h - expm1, log1p, softplus, erf, sin and cos of one float, in the manner of vmath.h: no branches, every
- * fused multiply-add spelled out, so the same bits everywhere. sin and cos go through doubles, with plain products and sums
- * only. Errors (tests/test_kernels.c measures them): sin and cos 0.51 ulp, the others at most 2. Where there is no
- * good short formula (pow, gelu) a float is computed by libm in double and rounded: at most 0.51 ulp, and slow.
+/* ops/kernels/special.h - expm1, log1p, softplus, erf, sin and cos of one float, in the manner of vmath.h: no branches,
+ * every fused multiply-add spelled out, so the same bits everywhere. sin and cos go through doubles, with plain
+ * products and sums only. Errors (tests/test_kernels.c measures them): sin and cos 0.51 ulp, the others at most 2.
+ * Where there is no good short formula (pow, gelu) a float is computed by libm in double and rounded: at most 0.51 ulp,
+ * and slow.
  */
 #ifndef TL_SPECIAL_H
 #define TL_SPECIAL_H
@@ -58,7 +59,8 @@ static inline float tl_erf_f32(float x)
     return tl_sign_from(tl_float_of(tl_choose(tl_bits_of(t) > 0x3f6d8000u, tl_bits_of(q), tl_bits_of(p))), x);
 }
 
-/* sin (odd: cos) of |x|, by r = |x| - n pi/2. For |x| >= 2^20 the bits of 2/pi that matter are multiplied in integers. */
+/* sin (odd: cos) of |x|, by r = |x| - n pi/2. For |x| >= 2^20 the bits of 2/pi that matter are multiplied in
+ * integers. */
 static inline double tl_sine_of(float x, uint32_t odd)
 {
     static const uint32_t two_over_pi[24] = { 0xa2,       0xa2f9,     0xa2f983,   0xa2f9836e, 0xf9836e4e, 0x836e4e44,
