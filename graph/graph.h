@@ -200,8 +200,7 @@ typedef struct tl_array {
     void *data;
 } tl_array;
 
-/* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), tl_array_of(TL_I32, TL_DIMS(T, B),
- * ids). */
+/* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), and TL_I32 for ids. */
 TL_API tl_array tl_array_of(tl_dtype dtype, int rank, const int64_t *dim, void *data);
 
 TL_API bool tl_absent(tl_tensor t);           /* is this TL_NONE? */
@@ -321,7 +320,7 @@ TL_PLACED(tl_scope *, tl_steady, tl_scope *s);
 #define tl_steady(...) tl_steady_at(TL_HERE, __VA_ARGS__)
 
 /* A fresh visit of s in which the n given parameters (handles that tl_param returned) are the given tensors of the same
- * shape: inner-loop updates, weight normalisation, tied and generated weights. */
+ * shape: inner-loop updates, weight normalisation, tied and generated weights. TL_E_ARGUMENT for what is no parameter. */
 TL_PLACED(tl_scope *, tl_overlay, tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors);
 #define tl_overlay(...) tl_overlay_at(TL_HERE, __VA_ARGS__)
 
@@ -417,8 +416,8 @@ TL_PLACED(tl_tensor, tl_full_like, tl_tensor t, double value);
 /* x [T, B, ...] that carries word of which steps are real: mask is [T, B] of any dtype, 0 where a step is padding, or
  * the i32 lengths [B] of its rows. y holds the numbers of x. Layers over sequences look at what their input carries and
  * hand it on to their result (layers/layers.h says which do); plain operations know nothing of it, and their results
- * carry nothing. mask TL_NONE: y carries nothing. TL_E_SHAPE if they do not fit.
- * tl_mask_of: what x carries, as it was given; TL_NONE if nothing. */
+ * carry nothing. mask TL_NONE: y carries nothing. TL_E_SHAPE if they do not fit. tl_mask_of: what x carries, as it was
+ * given; TL_NONE if nothing. */
 TL_PLACED(tl_tensor, tl_masked, tl_tensor x, tl_tensor mask);
 #define tl_masked(...) tl_masked_at(TL_HERE, __VA_ARGS__)
 TL_API tl_tensor tl_mask_of(tl_tensor x);
@@ -427,7 +426,7 @@ TL_API tl_tensor tl_mask_of(tl_tensor x);
 
 /* out[i] = d sum(y) / d wrt[i], for any real tensors of y's tape (inputs, parameters, interior values), as new tensors
  * on the same tape; zeros where y does not depend on wrt[i]. May be called while recording, repeatedly, on its own
- * results. Errors: TL_E_NOGRAD names an operation on the way that has no derivative. */
+ * results. Errors: TL_E_NOGRAD names an operation on the way that has no derivative; TL_E_DTYPE: ids have none. */
 TL_API void tl_grad_at(tl_place at, tl_tensor y, const tl_tensor *wrt, int n, tl_tensor *out);
 TL_API void tl_grad(tl_tensor y, const tl_tensor *wrt, int n, tl_tensor *out);
 #define tl_grad(...) tl_grad_at(TL_HERE, __VA_ARGS__)
@@ -440,7 +439,8 @@ TL_API void tl_backward(tl_tensor loss);
 
 /* ---- results and state -------------------------------------------------------------------------------------- */
 
-/* Marks t for reading after a run, as `name` under s's path: tl_get(session, "decoder/logits", ...). */
+/* Marks t for reading after a run, as `name` under s's path: tl_get(session, "decoder/logits", ...). Any shape and
+ * dtype. TL_E_NAME if that is marked already; in steps use tl_emit and tl_collect. */
 TL_API void tl_output_at(tl_place at, tl_scope *s, const char *name, tl_tensor t);
 TL_API void tl_output(tl_scope *s, const char *name, tl_tensor t);
 #define tl_output(...) tl_output_at(TL_HERE, __VA_ARGS__)
@@ -455,14 +455,16 @@ TL_API void tl_emit(tl_scope *s, const char *name, tl_tensor t);
 TL_PLACED(tl_tensor, tl_collect, tl_scope *s, const char *name);
 #define tl_collect(...) tl_collect_at(TL_HERE, __VA_ARGS__)
 
-/* Calls see(data, path, t's value) at every run, and changes no bit. Returns t. The value is valid during the call. */
+/* Calls see(data, path, t's value) at every run, and changes no bit. Returns t. The value is valid during the call.
+ * TL_E_ARGUMENT without a function. */
 typedef void (*tl_tap_fn)(void *data, const char *path, const tl_array *value);
 TL_PLACED(tl_tensor, tl_tap, tl_scope *s, tl_tensor t, tl_tap_fn see, void *data);
 #define tl_tap(...) tl_tap_at(TL_HERE, __VA_ARGS__)
 
 /* A value that lives in the session from run to run (axis 0 is the batch row): its present value, or `initial` where it
  * is new or was reset. tl_next sets it after the run. Gradients reach `initial` only. tl_model_state: it lives in the
- * model instead and is saved with it (running averages); a run that sets it counts as an update of the model. */
+ * model instead and is saved with it (running averages); a run that sets it counts as an update of the model.
+ * Errors: TL_E_NAME for tl_next without the state, and for a state asked for twice. */
 TL_PLACED(tl_tensor, tl_state, tl_scope *s, const char *name, tl_tensor initial);
 #define tl_state(...) tl_state_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_model_state, tl_scope *s, const char *name, tl_tensor initial);
@@ -472,7 +474,7 @@ TL_API void tl_next(tl_scope *s, const char *name, tl_tensor value);
 #define tl_next(...) tl_next_at(TL_HERE, __VA_ARGS__)
 
 /* The value of a scalar, now, computed from the inputs bound so far: to print, or to steer C control flow. Such a
- * recording is not reused for other inputs. NaN on error. */
+ * recording is not reused for other inputs. NaN on error; TL_E_SHAPE for more than one number. */
 TL_API double tl_eval_at(tl_place at, tl_tensor t);
 TL_API double tl_eval(tl_tensor t);
 #define tl_eval(...) tl_eval_at(TL_HERE, __VA_ARGS__)
@@ -569,13 +571,12 @@ TL_API bool tl_tape_evaluated(const tl_tape *tape); /* did tl_eval() look at it?
 
 typedef struct tl_gradcheck_opts {
     size_t size;
-    bool full; /* every element by itself instead of random projections */
-    bool
-        second_order; /* check the gradient of a random projection of the gradient as well (not each step for itself) */
-    bool inputs;      /* check the gradients of float inputs too */
-    bool no_steps;    /* do not check each time step's own contribution */
-    int directions;   /* random directions for each parameter (default 3); each is taken with both signs */
-    double step;      /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
+    bool full;         /* every element by itself instead of random projections */
+    bool second_order; /* the gradient of a random projection of the gradient too (not each step for itself) */
+    bool inputs;       /* check the gradients of float inputs too */
+    bool no_steps;     /* do not check each time step's own contribution */
+    int directions;    /* random directions for each parameter (default 3); each is taken with both signs */
+    double step;       /* of differences, relative to the values' size (default 1e-4; a fourth-order formula) */
     double rtol, atol; /* |difference - gradient| <= atol + rtol * size (defaults 1e-6, 1e-9), and rounding's share */
     uint64_t seed;     /* of the directions */
     bool training;     /* record with training on (random numbers are held) */
@@ -596,7 +597,9 @@ typedef struct tl_gradcheck_result {
 /* Checks the gradients of a model function on an f64 copy of the model's present values, at the given inputs (as for
  * tl_run; targets may be absent: data NULL and rank -1). The function is the one that trains in f32. Reports the worst
  * parameter, element and time step. NaN fails. The model is not changed (parameters that it lacks are made in the
- * copy). */
+ * copy). The time is that of some runs for each parameter and direction and, but for .no_steps, for each time step of
+ * it; .full takes some for each element, and .second_order differentiates the gradient: keep sequences short (a fault
+ * of a cell shows in five steps). */
 TL_API tl_gradcheck_result tl_gradcheck_opt(const tl_model *model, tl_model_fn fn, const tl_array *inputs, int n,
                                             void *user, const tl_gradcheck_opts *o);
 #ifndef __cplusplus

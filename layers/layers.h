@@ -2,6 +2,20 @@
  * losses. All of it is written with the public calls of graph/graph.h and ops/ops.h; nothing here is known to the
  * engine.
  *
+ *     initial values                      tl_zeros ... tl_identity
+ *     layers of a step or a sequence      tl_embedding, tl_dense, tl_dropout, tl_gate
+ *     cells                               tl_cell, tl_call, tl_start; simple_rnn, lstm, gru, mgu, janet, ugrnn, indrnn,
+ *                                         rhn, mi_rnn, jordan, esn
+ *     unrolling over time                 tl_rnn; tl_simple_rnn, tl_lstm, tl_gru
+ *     cells around cells                  residual, zoneout, dropout, learned_start, stack
+ *     layers over sequences               tl_bidirectional, tl_time_distributed
+ *     attention                           tl_attention, tl_multi_head_attention; memories, tl_attend, tl_attention_cell
+ *     convolution                         tl_convolution1d, tl_convolution2d
+ *     normalisation                       tl_batch_norm, tl_layer_normalization
+ *     losses, penalties                   tl_cross_entropy, tl_mse, tl_ctc_loss; tl_l1, tl_l2, tl_penalty
+ *
+ * How to write cells and run them: docs/cells.md.
+ *
  * A layer is a function of a scope and tensors. Its parameters are made on first use and named by path:
  *
  *     tl_tensor x = tl_embedding(s, ids, .vocab = 96, .units = 64);              embedding/W
@@ -198,7 +212,9 @@ TL_API tl_cell tl_simple_rnn_cell_opt(tl_place at, tl_scope *s, const tl_simple_
  *   .layer_norm  Ba et al. 2016: each gate's sum is gx N(x W) + gh N(h U) + b, where N brings the products of all
  *                gates, side by side as one row, to mean 0 and variance 1 (its gains a gate's "gx" and "gh" [units],
  *                ones at first; its shifts b and, with .recurrent_bias, br); h' = o tanh(gain N(c') + shift)
- *                ("norm/g", "norm/b") */
+ *                ("norm/g", "norm/b"). A row of exact zeros (an input of zeros; with zero biases then h and c too) lies
+ *                where N has the slope 1 / sqrt(epsilon), and gradients grow by that at each step: they explode. Embed,
+ *                one-hot or shift such inputs, or take a larger .epsilon */
 typedef struct tl_lstm_cell_opts {
     size_t size;
     tl_activation activation;           /* default tl_tanh */
@@ -593,9 +609,9 @@ TL_API tl_tensor tl_convolution2d_opt(tl_place at, tl_scope *s, tl_tensor x, con
  * all other axes, and running averages of them, average = momentum average + (1 - momentum) now, are kept with the
  * model (tl_model_state "mean", which starts at 0, and "variance", at 1); otherwise the running averages are used.
  * Keras' defaults; PyTorch's BatchNorm is .momentum = 0.9 (1 - 0.1), .epsilon = 1e-5, .unbiased = true. Training on no
- * rows (less than two if .unbiased) is TL_E_SHAPE. One layer of a
- * name a recording: steps of a sequence are normalised together, as [T, B, C]. A mask that x carries is handed on, but
- * padding counts like the rest. Ioffe & Szegedy 2015. */
+ * rows (less than two if .unbiased) is TL_E_SHAPE. One layer of a name a recording: steps of a sequence are normalised
+ * together, as [T, B, C]. A mask that x carries is handed on, but padding counts like the rest. Ioffe & Szegedy
+ * 2015. */
 typedef struct tl_batch_norm_opts {
     size_t size;
     double momentum;        /* 0 to 1; default 0.99 */
@@ -622,8 +638,8 @@ TL_API tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor 
 
 /* Mean over all positions of -ln softmax(logits)[id]: [..., V], i32 [...] -> a scalar. From logits, so nothing
  * overflows and nothing need be clipped. An absent target gives an absent loss, so one model function trains and
- * predicts. Where logits carry a mask, the mean is over what is not padding: sum(l m) / sum(m) (0 if there is nothing),
- * and the ids in the padding may be anything. */
+ * predicts. TL_E_INDEX at run time for an id outside 0..V-1. Where logits carry a mask, the mean is over what is not
+ * padding: sum(l m) / sum(m) (0 if there is nothing), and the ids in the padding may be anything. */
 TL_PLACED(tl_tensor, tl_cross_entropy, tl_tensor logits, tl_tensor ids);
 #define tl_cross_entropy(...) tl_cross_entropy_at(TL_HERE, __VA_ARGS__)
 

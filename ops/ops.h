@@ -1,6 +1,22 @@
 /* ops/ops.h - the operations. y is the result; broadcasting is NumPy's; dtypes are the tape's unless said otherwise.
- * NaN and infinity propagate as in IEEE 754 unless an operation's comment says otherwise. Errors go to the tape
- * (graph/graph.h): TL_E_SHAPE, TL_E_DTYPE, TL_E_ABSENT, TL_E_STALE, TL_E_TAPE, TL_E_ARGUMENT. */
+ * NaN and infinity propagate as in IEEE 754 unless an operation's comment says otherwise.
+ *
+ *     elementwise, one operand       arithmetic, rounding, activations
+ *     elementwise, two or three      arithmetic, comparisons, where
+ *     products                       matmul, gemm, dot, outer, einsum, bilinear
+ *     reductions                     sum ... norm, argmax, cumulative ones, sorting, softmax, normalisation
+ *     shape                          reshape ... triu; of any dtype
+ *     windows                        convolution and pooling
+ *     indexing                       gather ... iota; ids are i32
+ *     random                         uniform, normal, bernoulli
+ *
+ * Errors go to the tape (graph/graph.h), and are the same everywhere: sizes and ranks that do not fit are TL_E_SHAPE;
+ * i32 where numbers are computed, and anything else where ids belong, TL_E_DTYPE; an axis that is not there or is named
+ * twice, or a number that makes no sense, TL_E_ARGUMENT; an operand TL_NONE, TL_E_ABSENT, unless it may be absent; an
+ * id or a length out of range TL_E_INDEX, when the plan runs. TL_E_STALE and TL_E_TAPE are those of handles. Axes may
+ * be negative, and then count from the end.
+ *
+ * Everything has derivatives of every order, made of the operations here, unless its comment says otherwise. */
 #ifndef TL_OPS_H
 #define TL_OPS_H
 
@@ -58,7 +74,8 @@ TL_PLACED(tl_tensor, tl_cast, tl_tensor x, tl_dtype dtype); /* x in another type
     error status at run time outside i32's range). Gradient: between float types only. */
 #define tl_cast(...) tl_cast_at(TL_HERE, __VA_ARGS__)
 
-/* Activations; inf and NaN as the formula has it, but where said. Derivatives at kinks are PyTorch's. */
+/* Activations, after whom they are first known; inf and NaN as the formula has it, but where said. Derivatives at kinks
+ * are PyTorch's. */
 TL_PLACED(tl_tensor, tl_softplus, tl_tensor x); /* y = ln(1 + e^x): x for large x, no overflow */
 #define tl_softplus(...) tl_softplus_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_log_sigmoid, tl_tensor x); /* y = ln sigmoid(x) = -softplus(-x): x for x far below 0 */
@@ -67,29 +84,29 @@ TL_PLACED(tl_tensor, tl_softsign, tl_tensor x); /* y = x / (1 + |x|); 1 and -1 a
 #define tl_softsign(...) tl_softsign_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_hard_sigmoid, tl_tensor x); /* y = min(max(x + 3, 0), 6) / 6; the derivative at -3 and 3 is 0 */
 #define tl_hard_sigmoid(...) tl_hard_sigmoid_at(TL_HERE, __VA_ARGS__)
-/* y = x > 0 ? x : slope x; the derivative at 0 is slope (Keras has 0.2, PyTorch 0.01). */
+/* y = x > 0 ? x : slope x; the derivative at 0 is slope (Keras has 0.2, PyTorch 0.01). Maas et al. 2013. */
 TL_PLACED(tl_tensor, tl_leaky_relu, tl_tensor x, double slope);
 #define tl_leaky_relu(...) tl_leaky_relu_at(TL_HERE, __VA_ARGS__)
-/* y = x > 0 ? x : alpha (e^x - 1); the derivative at 0 is alpha (usually 1). */
+/* y = x > 0 ? x : alpha (e^x - 1); the derivative at 0 is alpha (usually 1). Clevert et al. 2016. */
 TL_PLACED(tl_tensor, tl_elu, tl_tensor x, double alpha);
 #define tl_elu(...) tl_elu_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_selu, tl_tensor x); /* y = 1.0507.. elu(x, 1.6732..) */
+TL_PLACED(tl_tensor, tl_selu, tl_tensor x); /* y = 1.0507.. elu(x, 1.6732..). Klambauer et al. 2017 */
 #define tl_selu(...) tl_selu_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_silu, tl_tensor x); /* y = x sigmoid(x) */
+TL_PLACED(tl_tensor, tl_silu, tl_tensor x); /* y = x sigmoid(x). Elfwing et al. 2018 */
 #define tl_silu(...) tl_silu_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_mish, tl_tensor x); /* y = x tanh(softplus(x)) */
+TL_PLACED(tl_tensor, tl_mish, tl_tensor x); /* y = x tanh(softplus(x)). Misra 2019 */
 #define tl_mish(...) tl_mish_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_gelu,
-          tl_tensor x); /* y = x P(x), P the normal distribution (by erf); 0 at -inf, where the derivative is 0 too */
+/* y = x P(x), P the normal distribution (by erf); 0 at -inf, where the derivative is 0 too. Hendrycks & Gimpel 2016. */
+TL_PLACED(tl_tensor, tl_gelu, tl_tensor x);
 #define tl_gelu(...) tl_gelu_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_gelu_tanh,
-          tl_tensor x); /* y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), an approximation of gelu */
+/* y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), an approximation of gelu. */
+TL_PLACED(tl_tensor, tl_gelu_tanh, tl_tensor x);
 #define tl_gelu_tanh(...) tl_gelu_tanh_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_relu6, tl_tensor x); /* y = min(max(x, 0), 6); the derivative at 0 and 6 is 0 (clip's is 1) */
 #define tl_relu6(...) tl_relu6_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_hard_tanh, tl_tensor x); /* y = min(max(x, -1), 1); the derivative at -1 and 1 is 0 */
 #define tl_hard_tanh(...) tl_hard_tanh_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_hard_swish, tl_tensor x); /* y = x min(max(x + 3, 0), 6) / 6; NaN at -inf */
+TL_PLACED(tl_tensor, tl_hard_swish, tl_tensor x); /* y = x min(max(x + 3, 0), 6) / 6; NaN at -inf. Howard et al. 2019 */
 #define tl_hard_swish(...) tl_hard_swish_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_tanhshrink, tl_tensor x); /* y = x - tanh x */
 #define tl_tanhshrink(...) tl_tanhshrink_at(TL_HERE, __VA_ARGS__)
@@ -99,8 +116,7 @@ TL_PLACED(tl_tensor, tl_softshrink, tl_tensor x, double v);
 /* y = x > 0 ? x : alpha (e^(x / alpha) - 1), alpha > 0 (else TL_E_ARGUMENT; usually 1). Barron 2017. */
 TL_PLACED(tl_tensor, tl_celu, tl_tensor x, double alpha);
 #define tl_celu(...) tl_celu_at(TL_HERE, __VA_ARGS__)
-/* y = min(max(slope x + offset, 0), 1): ONNX's HardSigmoid and that of older Keras, 0.2 and 0.5. The gradient is
- * clip's. */
+/* y = min(max(slope x + offset, 0), 1): ONNX's HardSigmoid and that of older Keras, 0.2 and 0.5. Gradient as clip's. */
 TL_PLACED(tl_tensor, tl_hard_sigmoid_with, tl_tensor x, double slope, double offset);
 #define tl_hard_sigmoid_with(...) tl_hard_sigmoid_with_at(TL_HERE, __VA_ARGS__)
 /* y = min(max(x, lo), hi), lo <= hi (else TL_E_ARGUMENT; they may be infinite), both rounded to the element type. NaN
@@ -127,12 +143,12 @@ TL_PLACED(tl_tensor, tl_maximum, tl_tensor a,
 TL_PLACED(tl_tensor, tl_minimum, tl_tensor a, tl_tensor b); /* y = min(a, b); likewise */
 #define tl_minimum(...) tl_minimum_at(TL_HERE, __VA_ARGS__)
 
-/* y = a^b; NaN for a < 0 unless b is whole; a^0 = 1 and 1^b = 1 even of NaN. da = b a^(b-1), 0 where b = 0;
- * db = y ln a, 0 where a = 0 and b >= 0, NaN where a < 0. */
+/* y = a^b; NaN for a < 0 unless b is whole; a^0 = 1 and 1^b = 1 even of NaN. da = b a^(b-1), 0 where b = 0; db = y ln
+ * a, 0 where a = 0 and b >= 0, NaN where a < 0. */
 TL_PLACED(tl_tensor, tl_pow, tl_tensor a, tl_tensor b);
 #define tl_pow(...) tl_pow_at(TL_HERE, __VA_ARGS__)
-/* y = ln(e^a + e^b) without overflow; -inf where both are. da = e^(a-y), db = e^(b-y), halves where a = b, infinities
- * too. */
+/* y = ln(e^a + e^b) without overflow; -inf where both are. da = e^(a-y), db = e^(b-y), halves where a = b, even
+ * infinite ones. */
 TL_PLACED(tl_tensor, tl_logaddexp, tl_tensor a, tl_tensor b);
 #define tl_logaddexp(...) tl_logaddexp_at(TL_HERE, __VA_ARGS__)
 /* y = a b + c, rounded once. */
@@ -191,23 +207,22 @@ TL_PLACED(tl_tensor, tl_dot, tl_tensor a, tl_tensor b);
 TL_PLACED(tl_tensor, tl_outer, tl_tensor a, tl_tensor b);
 #define tl_outer(...) tl_outer_at(TL_HERE, __VA_ARGS__)
 
-/* Sums of products as Einstein wrote them: tl_einsum("bij,bjk->bik", 2, x) has a letter for each axis of each of the
- * n >= 1 operands; letters that the output lacks are summed over. Without "->" the output has, in alphabetical order, the
+/* Sums of products as Einstein wrote them: tl_einsum("bij,bjk->bik", 2, x) has a letter for each axis of each of the n
+ * >= 1 operands; letters that the output lacks are summed over. Without "->" the output has, in alphabetical order, the
  * letters that come once. A letter that an operand has twice takes its diagonal. Spaces do not count; there is no
  * ellipsis, and nothing is broadcast. Operands are joined from the left, each time by one batched product (a product
  * element by element where nothing is summed), in the output's order of axes. Bad equations are TL_E_ARGUMENT; ranks
  * and sizes that do not fit, TL_E_SHAPE. */
 TL_PLACED(tl_tensor, tl_einsum, const char *equation, int n, const tl_tensor *x);
 #define tl_einsum(...) tl_einsum_at(TL_HERE, __VA_ARGS__)
-/* y_o = a W_o b over the last axes, [..., I], [O, I, J] and [..., J] -> [..., O]: PyTorch's bilinear without its
- * bias. */
+/* y_o = a W_o b over the last axes, [..., I], [O, I, J] and [..., J] -> [..., O]: PyTorch's, without a bias. */
 TL_PLACED(tl_tensor, tl_bilinear, tl_tensor a, tl_tensor W, tl_tensor b);
 #define tl_bilinear(...) tl_bilinear_at(TL_HERE, __VA_ARGS__)
 
 /* ---- reductions --------------------------------------------------------------------------------------------- */
 
-/* All axes for n = 0; else the n given ones (negative axes count from the end): tl_sum(x, TL_AXES(0, 1)). Reduced axes
- * are dropped. */
+/* All axes for n = 0 (TL_ALL); else the n given ones: tl_sum(x, TL_AXES(0, 1)). Reduced axes are dropped; the functions
+ * ending in _keep keep them, of size 1. */
 #ifdef __cplusplus
 #define TL_AXES(...)                                                                                                   \
     static_cast<int>(std::initializer_list<int>{ __VA_ARGS__ }.size()),                                                \
@@ -265,16 +280,14 @@ TL_PLACED(tl_tensor, tl_logsumexp, tl_tensor x, int n, const int *axes);
 TL_PLACED(tl_tensor, tl_logsumexp_keep, tl_tensor x, int n, const int *axes);
 #define tl_logsumexp_keep(...) tl_logsumexp_keep_at(TL_HERE, __VA_ARGS__)
 
-/* i32 index of the largest along an axis, which is dropped; the first of ties; a NaN counts as largest. No
- * derivative. */
+/* i32 index of the largest along an axis, which is dropped; the first of ties; a NaN is the largest. No derivative. */
 TL_PLACED(tl_tensor, tl_argmax, tl_tensor x, int axis);
 #define tl_argmax(...) tl_argmax_at(TL_HERE, __VA_ARGS__)
 
 TL_PLACED(tl_tensor, tl_argmin, tl_tensor x, int axis); /* of the smallest; a NaN counts as smallest */
 #define tl_argmin(...) tl_argmin_at(TL_HERE, __VA_ARGS__)
 
-/* y_k = x_0 + ... + x_k (x_0 ... x_k) along an axis, one after the other. The gradient of a product is right at zeros
- * too. */
+/* y_k = x_0 + ... + x_k (x_0 ... x_k) along an axis, one after the other; the gradient is right at zeros too. */
 TL_PLACED(tl_tensor, tl_cumsum, tl_tensor x, int axis);
 #define tl_cumsum(...) tl_cumsum_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_cumprod, tl_tensor x, int axis);
@@ -305,11 +318,12 @@ TL_PLACED(tl_tensor, tl_log_softmax_axis, tl_tensor x, int axis);
 #define tl_log_softmax_axis(...) tl_log_softmax_axis_at(TL_HERE, __VA_ARGS__)
 
 /* Over the last axis: y = gain (x - mean) / sqrt(var + epsilon) + shift, with the biased variance; gain and shift
- * broadcast to x and may be absent (1 and 0). Keras' epsilon is 1e-3, PyTorch's 1e-5. Rank at least 1. */
+ * broadcast to x and may be absent (1 and 0). Keras' epsilon is 1e-3, PyTorch's 1e-5. Rank at least 1. Ba et al.
+ * 2016. */
 TL_PLACED(tl_tensor, tl_layer_norm, tl_tensor x, tl_tensor gain, tl_tensor shift, double epsilon);
 #define tl_layer_norm(...) tl_layer_norm_at(TL_HERE, __VA_ARGS__)
-TL_PLACED(tl_tensor, tl_rms_norm, tl_tensor x, tl_tensor gain,
-          double epsilon); /* y = gain x / sqrt(mean x^2 + epsilon), likewise */
+/* y = gain x / sqrt(mean x^2 + epsilon), likewise. Zhang & Sennrich 2019. */
+TL_PLACED(tl_tensor, tl_rms_norm, tl_tensor x, tl_tensor gain, double epsilon);
 #define tl_rms_norm(...) tl_rms_norm_at(TL_HERE, __VA_ARGS__)
 /* y = x / max(sqrt(sum x^2 over the axes), epsilon), PyTorch's normalize (epsilon 1e-12): zeros stay zeros. */
 TL_PLACED(tl_tensor, tl_l2_normalize, tl_tensor x, int n, const int *axes, double epsilon);
@@ -329,13 +343,13 @@ TL_PLACED(tl_tensor, tl_transpose, tl_tensor x); /* the last two axes change pla
 #define TL_END INT64_MAX
 TL_PLACED(tl_tensor, tl_slice, tl_tensor x, int axis, int64_t begin, int64_t end);
 #define tl_slice(...) tl_slice_at(TL_HERE, __VA_ARGS__)
-/* Element i of axis 0, which is dropped: x_t of a sequence [T, B, D] is tl_at(x, t). */
+/* Element i of axis 0, which is dropped: x_t of a sequence [T, B, D] is tl_at(x, t), the last one tl_at(x, -1). */
 TL_PLACED(tl_tensor, tl_at, tl_tensor x, int64_t i);
 #define tl_at(...) tl_at_at(TL_HERE, __VA_ARGS__)
-/* n tensors joined along an axis; all other dimensions equal. */
+/* n tensors joined along an axis, n >= 1; all other dimensions equal. */
 TL_PLACED(tl_tensor, tl_concat, int n, const tl_tensor *x, int axis);
 #define tl_concat(...) tl_concat_at(TL_HERE, __VA_ARGS__)
-/* n tensors of one shape under a new axis (0..rank). */
+/* n tensors of one shape under a new axis (0..rank): n >= 1. */
 TL_PLACED(tl_tensor, tl_stack, int n, const tl_tensor *x, int axis);
 #define tl_stack(...) tl_stack_at(TL_HERE, __VA_ARGS__)
 /* out[0..n-1] = n equal parts of an axis, whose size n must divide. */
@@ -388,9 +402,8 @@ typedef struct tl_window_opts {
     int64_t dilation;   /* default 1 */
     int64_t begin, end; /* so many elements of padding before and after */
     bool same;          /* padding for n / stride windows, rounded up: padding="same" of Keras and PyTorch */
-    bool
-        count_padding; /* of average pooling: divide by the window's size, padding included, as PyTorch does by default */
-    double fill;       /* of tl_windows and tl_conv1d: the value of padding */
+    bool count_padding; /* of average pooling: divide by the window's size, padding included, as PyTorch does */
+    double fill;        /* of tl_windows and tl_conv1d: the value of padding */
 } tl_window_opts;
 typedef struct tl_window2d_opts {
     size_t size;
@@ -446,15 +459,18 @@ TL_API tl_tensor tl_average_pool2d_opt(tl_place at, tl_tensor x, int64_t height,
 
 /* ---- indexing ----------------------------------------------------------------------------------------------- */
 
-/* Rows of a table by i32 ids: [V, D...] and [any...] -> [any..., D...]. An id outside 0..V-1 is TL_E_INDEX at run
- * time. */
+/* Rows of a table by i32 ids: [V, D...] and [any...] -> [any..., D...]. An id outside 0..V-1 is TL_E_INDEX at run time.
+ * The gradient of a table that is gathered from once touches the rows in use alone (tl_session_rows); gathering in each
+ * step of a loop makes one of the whole table, so gather before the loop where the ids are known. */
 TL_PLACED(tl_tensor, tl_gather, tl_tensor table, tl_tensor ids);
 #define tl_gather(...) tl_gather_at(TL_HERE, __VA_ARGS__)
 /* y = c (may be absent: zeros), of `rows` rows, with g's rows added at ids, in order: [any..., D...], [any...] ->
- * [rows, D...]. */
+ * [rows, D...]. TL_E_INDEX at run time outside 0..rows-1. Rows are those of axis 0, the same for a whole batch: what
+ * differs from row to row (a pointer's copy distribution) is a product with tl_one_hot(). */
 TL_PLACED(tl_tensor, tl_scatter_add, tl_tensor c, tl_tensor g, tl_tensor ids, int64_t rows);
 #define tl_scatter_add(...) tl_scatter_add_at(TL_HERE, __VA_ARGS__)
-/* One element of each row of the last axis: [..., V], [...] -> [...]; the gradient is zero elsewhere. */
+/* One element of each row of the last axis: [..., V], i32 [...] -> [...]; the gradient is zero elsewhere. TL_E_INDEX at
+ * run time outside 0..V-1. */
 TL_PLACED(tl_tensor, tl_pick, tl_tensor x, tl_tensor ids);
 #define tl_pick(...) tl_pick_at(TL_HERE, __VA_ARGS__)
 /* y[..., j, ...] = x[..., ids[..., j, ...], ...] along an axis; all other dimensions of x and ids are equal. The
@@ -468,11 +484,10 @@ TL_PLACED(tl_tensor, tl_scatter_rows, tl_tensor table, tl_tensor ids, tl_tensor 
 /* lengths i32 [B] -> [T, B] of the tape's dtype: 1 where t < length, else 0. TL_E_INDEX at run time outside 0..T. */
 TL_PLACED(tl_tensor, tl_length_mask, tl_tensor lengths, int64_t T);
 #define tl_length_mask(...) tl_length_mask_at(TL_HERE, __VA_ARGS__)
-/* ids [...] -> [..., depth] of the tape's dtype: 1 at the id, 0 elsewhere. TL_E_INDEX at run time outside
- * 0..depth-1. */
+/* ids [...] -> [..., depth] of the tape's dtype: 1 at the id, else 0. TL_E_INDEX at run time outside 0..depth-1. */
 TL_PLACED(tl_tensor, tl_one_hot, tl_tensor ids, int64_t depth);
 #define tl_one_hot(...) tl_one_hot_at(TL_HERE, __VA_ARGS__)
-/* 0, 1, ..., n-1 as i32 (tl_iota) */
+/* 0, 1, ..., n-1 as i32 [n]. */
 TL_PLACED(tl_tensor, tl_iota, tl_scope *s, int64_t n);
 #define tl_iota(...) tl_iota_at(TL_HERE, __VA_ARGS__)
 

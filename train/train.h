@@ -149,8 +149,7 @@ typedef struct tl_decode_opts {
  * TL_E_NONFINITE for logits that are NaN, inf or all -inf (some -inf are symbols that cannot come); TL_E_SHAPE if
  * inputs, states and .sources differ in rows; TL_E_REPLAY if the function calls tl_eval(). *out is then empty.
  *     tl_sequences found;
- *     tl_status status = tl_beam_search(model, decoder, &memory, 1, &net, &found, .beam = 5, .end = 2,
- *                                       .max_length = 50); */
+ *     tl_beam_search(model, decoder, &memory, 1, &net, &found, .beam = 5, .end = 2, .max_length = 50); */
 TL_API tl_status tl_beam_search_opt(tl_model *model, tl_model_fn step, const tl_array *inputs, int n, void *user,
                                     tl_sequences *out, const tl_decode_opts *o);
 

@@ -10,10 +10,8 @@
 
 #include <string.h>
 
-enum {
-    MAX_MEMBER_ROWS = 256,
-    MIN_COLUMNS = 16
-}; /* larger members gain nothing; of narrow ones copying eats the gain */
+/* Larger members gain nothing; of narrow ones copying eats the gain; larger groups keep too much waiting in memory. */
+enum { MAX_MEMBER_ROWS = 256, MIN_COLUMNS = 16, MAX_ROWS = 2048 };
 
 typedef struct batch {
     tl_rewrite *w;
