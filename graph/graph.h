@@ -320,7 +320,7 @@ TL_PLACED(tl_scope *, tl_steady, tl_scope *s);
 #define tl_steady(...) tl_steady_at(TL_HERE, __VA_ARGS__)
 
 /* A fresh visit of s in which the n given parameters (handles that tl_param returned) are the given tensors of the same
- * shape: inner-loop updates, weight normalisation, tied and generated weights. TL_E_ARGUMENT for what is no parameter. */
+ * shape: inner-loop updates, weight normalisation, tied and generated weights. Else TL_E_ARGUMENT. */
 TL_PLACED(tl_scope *, tl_overlay, tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors);
 #define tl_overlay(...) tl_overlay_at(TL_HERE, __VA_ARGS__)
 
