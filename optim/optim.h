@@ -33,16 +33,16 @@ typedef struct tl_optimizer_desc {
 #ifndef __cplusplus
 #define TL_OPTIMIZER_(r, ...) ((tl_optimizer_desc){ .size = sizeof(tl_optimizer_desc), .rule = (r), __VA_ARGS__ })
 
-/* Options .lr (0.01), .momentum (0), .nesterov.
+/* Options .lr (0.01), .momentum (0), .nesterov. Sutskever et al. 2013.
  *     m = momentum m - lr g;  w += m          with .nesterov:  w += momentum m - lr g */
 #define tl_sgd(...) TL_OPTIMIZER_(TL_SGD, __VA_ARGS__)
 
-/* Options .lr (0.001), .rho (0.9), .epsilon (1e-7), .momentum (0).
+/* Options .lr (0.001), .rho (0.9), .epsilon (1e-7), .momentum (0). Tieleman & Hinton 2012.
  *     v = rho v + (1 - rho) g g;  d = lr g / sqrt(v + epsilon);  w -= d
  *     with .momentum:  m = momentum m + d;  w -= m */
 #define tl_rmsprop(...) TL_OPTIMIZER_(TL_RMSPROP, __VA_ARGS__)
 
-/* Options .lr (0.001), .beta1 (0.9), .beta2 (0.999), .epsilon (1e-7).
+/* Options .lr (0.001), .beta1 (0.9), .beta2 (0.999), .epsilon (1e-7). Kingma & Ba 2015, section 2's last form.
  *     m += (1 - beta1) (g - m);  v += (1 - beta2) (g g - v);
  *     a = lr sqrt(1 - beta2^t) / (1 - beta1^t);  w -= a m / (sqrt(v) + epsilon) */
 #define tl_adam(...) TL_OPTIMIZER_(TL_ADAM, __VA_ARGS__)
@@ -76,7 +76,7 @@ TL_API tl_status tl_clip_value(tl_session *session, double limit);
 
 /* The norm of all gradients together, into *norm (NULL: not wanted), and if it is above max, all scaled by max / norm;
  * INFINITY as max scales nothing. The sum is taken in double, in a fixed order. A norm that is not finite is
- * TL_E_NONFINITE, and then nothing is scaled. TL_E_ARGUMENT unless max > 0. */
+ * TL_E_NONFINITE, and then nothing is scaled. TL_E_ARGUMENT unless max > 0. Pascanu, Mikolov & Bengio 2013. */
 TL_API tl_status tl_clip_global_norm(tl_session *session, double max, double *norm);
 
 /* ---- constraints: act on the parameters, after tl_optimizer_step() or tl_train_step() --------------------------- */
