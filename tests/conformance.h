@@ -43,6 +43,7 @@ struct replay {
 /* ---- what record functions call ----------------------------------------------------------------------------------- */
 
 bool has(const replay *r, const char *role, const char *name);
+const char *name_of(const replay *r, const char *role, int k); /* tensor k of that role, from 0; "" if there is none */
 int64_t dim_of(const replay *r, const char *role, const char *name,
                int axis); /* 1 where there is none; -1 is the last */
 
@@ -80,14 +81,16 @@ const char *text(replay *r, const char *format, ...) TL_PRINTF(2, 3);
 
 tl_tensor swapped(tl_tensor x); /* [B, T, ...] <-> [T, B, ...]; TL_NONE stays so */
 
-/* An activation that an attribute names as Keras does; NULL for none. */
+/* An activation that an attribute names as Keras does; NULL if there is no such attribute. */
 tl_activation activation_of(replay *r, const char *key);
 
 /* ---- what the program calls ---------------------------------------------------------------------------------------- */
 
 typedef struct tolerance {
     double rtol, atol;
-    bool of_largest; /* for gradients, rtol is of the tensor's largest expected number, not of each */
+    bool
+        of_largest; /* for gradients, rtol is of the tensor's largest expected number, not of each, and atol of the case's
+                        largest gradient, if that is above 1 */
 } tolerance;
 
 typedef struct verdict {

@@ -57,10 +57,10 @@ static void torch_multi_head(replay *r)
     param(r, "multi_head_attention/output/W", "out_proj_weight", (part){ .transposed = true });
     param(r, "multi_head_attention/output/b", "out_proj_bias", (part){ 0 });
     if (!tl_absent(ignored)) ignored = tl_equal(ignored, tl_ids_const(r->s, TL_SCALAR, (int32_t[]){ 0 }));
-    const tl_tensor y = tl_multi_head_attention(
-        r->s, swapped(input(r, "q")), swapped(input(r, "v")), .heads = (int64_t)fx_num(r->c, "num_heads", 1),
-        .key = swapped(input(r, "k")), .key_mask = ignored, .causal = fx_is(r->c, "variant", "causal"),
-        .no_bias = !has(r, "par", "in_proj_bias"), .weights = &w);
+    const tl_tensor y = tl_multi_head_attention(r->s, swapped(input(r, "q")), swapped(input(r, "v")),
+                                                .heads = fx_int(r->c, "num_heads", 1), .key = swapped(input(r, "k")),
+                                                .key_mask = ignored, .causal = fx_is(r->c, "variant", "causal"),
+                                                .no_bias = !has(r, "par", "in_proj_bias"), .weights = &w);
     output(r, "y", swapped(y));
     output(r, "weights", swapped(tl_mean(w, TL_AXES(2))));
 }
@@ -79,7 +79,7 @@ static void keras_attention(replay *r)
     tl_tensor w;
     const tl_score score = score_of(r);
     const bool scaled = has(r, "par", "scale"), tanh = score == TL_SCORE_TANH, causal = fx_num(r->c, "causal", 0) != 0;
-    const tl_tensor query_mask = causal ? TL_NONE : swapped(input(r, "q_mask"));
+    const tl_tensor mask = swapped(input(r, "q_mask")), query_mask = causal ? TL_NONE : mask;
     param(r, "attention/scale", "scale", (part){ 0 });
     param(r, "attention/v", "concat_score_weight", (part){ 0 });
     const tl_tensor y = tl_attention(r->s, swapped(input(r, "q")), swapped(input(r, "v")),

@@ -20,7 +20,7 @@ static tl_cell make_lstm(replay *r)
 {
     const bool no_bias = !fx_num(r->c, "bias", 1);
     return tl_lstm_cell(r->s, .no_bias = no_bias, .recurrent_bias = !no_bias,
-                        .projection = (int64_t)fx_num(r->c, "proj_size", 0));
+                        .projection = fx_int(r->c, "proj_size", 0));
 }
 
 static tl_cell make_gru(replay *r) { return tl_gru_cell(r->s, .no_bias = !fx_num(r->c, "bias", 1)); }

@@ -59,9 +59,9 @@ static tl_tensor mean_last(tl_tensor x) { return tl_mean(x, TL_AXES(-1)); }
 static tl_tensor var_last(tl_tensor x) { return tl_var(x, TL_AXES(-1), 0); }
 static tl_tensor var_all(tl_tensor x) { return tl_var(x, TL_ALL, 1); }
 static tl_tensor std_last(tl_tensor x) { return tl_std(x, TL_AXES(-1), 1); }
-/* PyTorch's max of an axis gives all of the gradient to one of ties; tl_max shares it. */
+/* PyTorch's max and min of an axis give all of the gradient to one of ties; tl_max and tl_min share it. */
 static tl_tensor max_last(tl_tensor x) { return tl_pick(x, tl_argmax(x, -1)); }
-static tl_tensor min_0(tl_tensor x) { return tl_min(x, TL_AXES(0)); }
+static tl_tensor min_0(tl_tensor x) { return tl_squeeze(tl_take_along(x, tl_expand_dims(tl_argmin(x, 0), 0), 0), 0); }
 static tl_tensor prod_last(tl_tensor x) { return tl_prod(x, TL_AXES(-1)); }
 static tl_tensor norm_all(tl_tensor x) { return tl_norm(x, TL_ALL); }
 static tl_tensor norm_last(tl_tensor x) { return tl_norm(x, TL_AXES(-1)); }

@@ -3,44 +3,53 @@
 
 static const char *const state_in[] = { "h0", "c0" }, *const state_out[] = { "h", "c" };
 
-static tl_tensor run_layer(replay *r, tl_tensor x, bool sequences, const tl_tensor *initial, tl_tensor *final,
-                           bool stateful)
+/* The layer over input `x`, whose output is the case's `y`. */
+static void recur(replay *r, const char *x, const char *y, tl_cell cell, const tl_rnn_opts *o)
 {
-    const vendor_cell *v = r->row->cell;
-    const int64_t units = cell_params(r, v, "rnn/", "");
-    const tl_tensor y = tl_rnn(r->s, swapped(x), v->make(r), .units = units, .return_sequences = sequences,
-                               .go_backwards = fx_num(r->c, "go_backwards", 0) != 0, .initial = initial, .final = final,
-                               .mask = swapped(input(r, "mask")), .stateful = stateful,
-                               .zero_output = fx_num(r->c, "zero_output_for_mask", 0) != 0);
-    return sequences ? swapped(y) : y;
+    tl_rnn_opts all = *o;
+    const fx_tensor *out = fx_get(r->c, "out", y);
+    all.return_sequences = fx_num(r->c, "return_sequences", out && out->ndim > 2) != 0;
+    all.go_backwards = fx_num(r->c, "go_backwards", 0) != 0;
+    all.zero_output = fx_num(r->c, "zero_output_for_mask", 0) != 0;
+    all.mask = swapped(input(r, "mask"));
+    const tl_tensor result = tl_rnn_opt(TL_HERE, r->s, swapped(input(r, x)), cell, &all);
+    output(r, y, all.return_sequences ? swapped(result) : result);
 }
 
 static void layer(replay *r)
 {
+    const vendor_cell *v = r->row->cell;
     tl_tensor initial[2], final[2];
-    for (int k = 0; k < r->row->cell->states; k++) initial[k] = input(r, state_in[k]);
-    output(r, "y", run_layer(r, input(r, "x"), fx_num(r->c, "return_sequences", 0) != 0, initial, final, false));
-    for (int k = 0; k < r->row->cell->states; k++)
+    for (int k = 0; k < v->states; k++) initial[k] = input(r, state_in[k]);
+    const int64_t units = cell_params(r, v, "rnn/", "");
+    recur(r, "x", "y", v->make(r), &(tl_rnn_opts){ sizeof(tl_rnn_opts), units, .initial = initial, .final = final });
+    for (int k = 0; k < v->states; k++)
         if (has(r, "out", state_out[k])) output(r, state_out[k], final[k]);
 }
 
 /* Batches x0, x1, ... one after the other, each run starting from the states of the one before. */
 static void stateful(replay *r)
 {
+    const int64_t units = cell_params(r, r->row->cell, "rnn/", "");
     while (has(r, "in", text(r, "x%d", r->passes))) r->passes++;
-    const char *y = text(r, "y%d", r->pass);
-    const bool sequences = fx_get(r->c, "out", y) && fx_get(r->c, "out", y)->ndim == 3;
-    output(r, y, run_layer(r, input(r, text(r, "x%d", r->pass)), sequences, NULL, NULL, true));
+    recur(r, text(r, "x%d", r->pass), text(r, "y%d", r->pass), r->row->cell->make(r),
+          &(tl_rnn_opts){ sizeof(tl_rnn_opts), units, .stateful = true });
 }
 
-static tl_merge merge_of(const replay *r)
+static tl_merge merge_of(replay *r)
 {
     static const struct {
         const char *name;
         tl_merge merge;
-    } modes[] = { { "sum", TL_MERGE_SUM }, { "ave", TL_MERGE_AVERAGE }, { "mul", TL_MERGE_MULTIPLY } };
-    for (int k = 0; k < COUNT(modes); k++)
-        if (fx_is(r->c, "merge_mode", modes[k].name)) return modes[k].merge;
+    } modes[] = { { "concat", TL_MERGE_CONCAT },
+                  { "sum", TL_MERGE_SUM },
+                  { "ave", TL_MERGE_AVERAGE },
+                  { "mul", TL_MERGE_MULTIPLY },
+                  { "none", TL_MERGE_NONE } };
+    const char *name = fx_attr(r->c, "merge_mode");
+    for (int k = 0; name && k < COUNT(modes); k++)
+        if (!strcmp(name, modes[k].name)) return modes[k].merge;
+    if (name) fail(r, "merge_mode \"%s\" is not known here", name);
     return TL_MERGE_CONCAT;
 }
 
@@ -49,14 +58,17 @@ static void bidirectional(replay *r)
     static const char *const names[] = { "fh0", "fc0", "bh0", "bc0" }, *const finals[] = { "fh", "fc", "bh", "bc" };
     const vendor_cell *v = r->row->cell;
     const bool sequences = fx_num(r->c, "return_sequences", 0) != 0;
-    tl_tensor initial[4], final[4];
+    const tl_merge merge = merge_of(r);
+    tl_tensor initial[4], final[4], both[2];
     cell_params(r, v, "bidirectional/forward/", "forward.");
     const int64_t units = cell_params(r, v, "bidirectional/backward/", "backward.");
     for (int k = 0; k < 2 * v->states; k++) initial[k] = input(r, names[k / v->states * 2 + k % v->states]);
-    const tl_tensor y = tl_bidirectional(r->s, swapped(input(r, "x")), v->make(r), .units = units, .merge = merge_of(r),
+    const tl_tensor y = tl_bidirectional(r->s, swapped(input(r, "x")), v->make(r), .units = units, .merge = merge,
                                          .return_sequences = sequences, .initial = initial, .final = final,
-                                         .mask = swapped(input(r, "mask")));
-    output(r, "y", sequences ? swapped(y) : y);
+                                         .mask = swapped(input(r, "mask")), .outputs = both);
+    if (merge != TL_MERGE_NONE) output(r, "y", sequences ? swapped(y) : y);
+    for (int k = 0; merge == TL_MERGE_NONE && k < 2; k++) /* whatever they are called */
+        output(r, name_of(r, "out", k), sequences ? swapped(both[k]) : both[k]);
     for (int k = 0; k < 2 * v->states; k++) {
         const char *name = finals[k / v->states * 2 + k % v->states];
         if (has(r, "out", name)) output(r, name, final[k]);
@@ -76,9 +88,9 @@ static const vendor_cell *cell_named(const char *kernel)
 /* The cells are those whose kernels the case has, the states its results after y, both in their order. */
 static void stacked(replay *r)
 {
-    tl_cell cells[MOST];
+    tl_cell cells[MOST] = { 0 };
     tl_tensor final[2 * MOST];
-    int64_t units[MOST];
+    int64_t units[MOST] = { 0 };
     int n = 0, states = 0;
     for (size_t k = 0; k < r->c->nt && n < MOST; k++) {
         const fx_tensor *t = &r->c->t[k];
@@ -89,11 +101,8 @@ static void stacked(replay *r)
         states += v->states;
         cells[n++] = v->make(r);
     }
-    const bool sequences = fx_get(r->c, "out", "y") && fx_get(r->c, "out", "y")->ndim == 3;
-    const tl_tensor y = tl_rnn(r->s, swapped(input(r, "x")), tl_stack_cell(r->s, n, cells, .units = units),
-                               .units = units[0], .return_sequences = sequences, .final = final,
-                               .mask = swapped(input(r, "mask")));
-    output(r, "y", sequences ? swapped(y) : y);
+    recur(r, "x", "y", tl_stack_cell(r->s, n, cells, .units = units),
+          &(tl_rnn_opts){ sizeof(tl_rnn_opts), units[0], .final = final });
     for (size_t k = 0, i = 0; k < r->c->nt && (int)i < states; k++)
         if (!strcmp(r->c->t[k].role, "out") && strcmp(r->c->t[k].name, "y")) output(r, r->c->t[k].name, final[i++]);
 }
@@ -125,9 +134,7 @@ static void own_cell(replay *r)
     tl_tensor final[2];
     for (int i = 0; i < COUNT(names); i++) param(r, text(r, "rnn/%s", names[i]), names[i], (part){ 0 });
     const tl_cell cell = { own_step, 2, own_start, tl_scope_copy(r->s, width, sizeof width) };
-    const tl_tensor y = tl_rnn(r->s, swapped(input(r, "x")), cell, .units = width[0], .return_sequences = true,
-                               .final = final);
-    output(r, "y", swapped(y));
+    recur(r, "x", "y", cell, &(tl_rnn_opts){ sizeof(tl_rnn_opts), width[0], .final = final });
     output(r, "h", final[0]);
     output(r, "q", final[1]);
 }

@@ -31,17 +31,19 @@ static void linear(replay *r)
 typedef struct dense_of {
     int64_t units;
     tl_activation activation;
+    bool no_bias;
 } dense_of;
 
 static tl_tensor dense_step(tl_scope *s, tl_tensor x, const void *ctx)
 {
     const dense_of *d = ctx;
-    return tl_dense(s, x, .units = d->units, .activation = d->activation);
+    return tl_dense(s, x, .units = d->units, .activation = d->activation, .no_bias = d->no_bias);
 }
 
 static void time_distributed(replay *r)
 {
-    const dense_of d = { dense_params(r, "time_distributed/dense", "dense."), activation_of(r, "activation") };
+    const dense_of d = { dense_params(r, "time_distributed/dense", "dense."), activation_of(r, "activation"),
+                         !has(r, "par", "dense.bias") };
     output(r, "y", swapped(tl_time_distributed(r->s, swapped(input(r, "x")), dense_step, &d)));
 }
 
@@ -63,7 +65,7 @@ static tl_tensor by_frequency(tl_tensor y, tl_tensor ids, int64_t vocab)
 
 static void torch_embedding(replay *r)
 {
-    const int64_t vocab = dim_of(r, "par", "weight", 0), padding = (int64_t)fx_num(r->c, "padding_idx", -1);
+    const int64_t vocab = dim_of(r, "par", "weight", 0), padding = fx_int(r->c, "padding_idx", -1);
     const tl_tensor ids = input(r, "ids");
     param(r, "embedding/W", "weight", (part){ 0 });
     const tl_tensor y = tl_embedding(r->s, ids, .vocab = vocab, .units = dim_of(r, "par", "weight", 1),
@@ -86,53 +88,78 @@ static void dropout_given(replay *r)
 
 /* ---- normalisation -------------------------------------------------------------------------------------------- */
 
-static void normalise(replay *r, int axes, const char *gain, const char *shift, double epsilon)
+/* The axes that the attribute lists, as bits; `otherwise` is the axis where there is none. */
+static unsigned axes_of(const replay *r, int rank, long otherwise)
+{
+    const char *s = fx_attr(r->c, "axis");
+    unsigned axes = s || !rank ? 0 : 1u << (otherwise + rank) % rank;
+    for (char *end; s && *s; s = *end ? end + 1 : end) {
+        const long axis = strtol(s, &end, 10);
+        if (end != s && axis >= -rank && axis < rank) axes |= 1u << (axis + rank) % rank;
+    }
+    return axes;
+}
+
+/* These axes come last; back: they come where they were. */
+static tl_tensor last(tl_tensor x, unsigned axes, bool back)
+{
+    int order[TL_MAX_RANK] = { 0 }, undo[TL_MAX_RANK] = { 0 }, n = 0;
+    for (unsigned listed = 0; listed < 2; listed++)
+        for (int a = 0; a < tl_rank(x); a++)
+            if ((axes >> a & 1) == listed) undo[a] = n, order[n++] = a;
+    return tl_permute(x, back ? undo : order);
+}
+
+static void layer_norm(replay *r, unsigned axes, const char *gain, const char *shift, double epsilon)
 {
     param(r, "layer_normalization/gain", gain, (part){ 0 });
     param(r, "layer_normalization/shift", shift, (part){ 0 });
-    output(r, "y",
-           tl_layer_normalization(r->s, input(r, "x"), .axes = axes, .epsilon = epsilon,
-                                  .no_gain = !has(r, "par", gain), .no_shift = !has(r, "par", shift)));
+    const tl_tensor x = last(input(r, "x"), axes, false);
+    const tl_tensor y = tl_layer_normalization(r->s, x, .axes = __builtin_popcount(axes), .epsilon = epsilon,
+                                               .no_gain = !has(r, "par", gain), .no_shift = !has(r, "par", shift));
+    output(r, "y", last(y, axes, true));
 }
 
+/* `axes` is how many of the last. */
 static void torch_layer_norm(replay *r)
 {
-    normalise(r, (int)fx_num(r->c, "axes", 1), "weight", "bias", fx_num(r->c, "eps", 1e-5));
+    const int rank = tl_rank(input(r, "x")), n = (int)fx_int(r->c, "axes", 1);
+    if (n < 1 || n > rank) fail(r, "axes = %d", n);
+    else layer_norm(r, ((1u << n) - 1) << (rank - n), "weight", "bias", fx_num(r->c, "eps", 1e-5));
 }
 
-/* axis is a list: as many axes as it has commas, and one. */
 static void keras_layer_norm(replay *r)
 {
-    int n = 1;
-    for (const char *s = fx_attr(r->c, "axis"); s && *s; s++) n += *s == ',';
-    normalise(r, n, "gamma", "beta", fx_num(r->c, "epsilon", 1e-3));
+    const unsigned axes = axes_of(r, tl_rank(input(r, "x")), -1);
+    layer_norm(r, axes, "gamma", "beta", fx_num(r->c, "epsilon", 1e-3));
 }
 
-/* [N, C] or, channels in the middle, [N, C, L]; `training` is an attribute of the case. */
+/* `training` is an attribute of the case. */
+static void batch_norm(replay *r, long channels, const char *gain, const char *shift, double momentum, double epsilon,
+                       bool unbiased)
+{
+    param(r, "batch_norm/gain", gain, (part){ 0 });
+    param(r, "batch_norm/shift", shift, (part){ 0 });
+    const tl_tensor x = input(r, "x");
+    const unsigned axis = axes_of(r, tl_rank(x), channels);
+    const tl_tensor y = tl_batch_norm(r->s, last(x, axis, false), .momentum = momentum, .epsilon = epsilon,
+                                      .unbiased = unbiased, .no_gain = !has(r, "par", gain),
+                                      .no_shift = !has(r, "par", shift));
+    output(r, "y", last(y, axis, true));
+}
+
 static void torch_batch_norm(replay *r)
 {
-    tl_tensor x = input(r, "x");
-    param(r, "batch_norm/gain", "weight", (part){ 0 });
-    param(r, "batch_norm/shift", "bias", (part){ 0 });
     model_state(r, "batch_norm/mean", "in", "running_mean");
     model_state(r, "batch_norm/variance", "in", "running_var");
-    const double momentum = 1 - fx_num(r->c, "momentum", 0.1);
-    const bool affine = has(r, "par", "weight"), middle = tl_rank(x) == 3;
-    x = tl_batch_norm(r->s, middle ? tl_transpose(x) : x, .momentum = momentum, .epsilon = fx_num(r->c, "eps", 1e-5),
-                      .unbiased = true, .no_gain = !affine, .no_shift = !affine);
-    output(r, "y", middle ? tl_transpose(x) : x);
+    batch_norm(r, 1, "weight", "bias", 1 - fx_num(r->c, "momentum", 0.1), fx_num(r->c, "eps", 1e-5), true);
 }
 
 static void keras_batch_norm(replay *r)
 {
-    param(r, "batch_norm/gain", "gamma", (part){ 0 });
-    param(r, "batch_norm/shift", "beta", (part){ 0 });
     model_state(r, "batch_norm/mean", "par", "moving_mean");
     model_state(r, "batch_norm/variance", "par", "moving_variance");
-    output(r, "y",
-           tl_batch_norm(r->s, input(r, "x"), .momentum = fx_num(r->c, "momentum", 0.99),
-                         .epsilon = fx_num(r->c, "epsilon", 1e-3), .no_gain = !has(r, "par", "gamma"),
-                         .no_shift = !has(r, "par", "beta")));
+    batch_norm(r, -1, "gamma", "beta", fx_num(r->c, "momentum", 0.99), fx_num(r->c, "epsilon", 1e-3), false);
 }
 
 /* ---- losses over alignments ------------------------------------------------------------------------------------- */
@@ -141,12 +168,12 @@ static void ctc(replay *r)
 {
     const bool none = fx_is(r->c, "reduction", "none"), sum = fx_is(r->c, "reduction", "sum");
     const tl_tensor loss = tl_ctc_loss(r->s, tl_log_softmax(input(r, "logits")), input(r, "target"), input(r, "in_len"),
-                                       input(r, "tg_len"), .blank = (int64_t)fx_num(r->c, "blank", 0),
+                                       input(r, "tg_len"), .blank = fx_int(r->c, "blank", 0),
                                        .reduction = none  ? TL_REDUCE_NONE
                                                     : sum ? TL_REDUCE_SUM
                                                           : TL_REDUCE_MEAN,
                                        .zero_infinity = fx_num(r->c, "zero_infinity", 0) != 0);
-    if (none) output(r, "y", loss);
+    if (none) output(r, name_of(r, "out", 0), loss);
     else add_loss(r, loss);
 }
 

@@ -31,6 +31,7 @@ typedef struct run {
     int n_in, n_out, n_map;
     tl_tensor loss;
     double sum;    /* of the losses of all passes */
+    double steep;  /* the largest number of all expected gradients, at least 1 */
     double **grad; /* of each tensor of the case that is gin or gpar: the gradient of all passes */
     bool *seen;    /* of each tensor: has it been compared? */
     void **held;
@@ -70,6 +71,13 @@ const char *text(replay *r, const char *format, ...)
 
 bool has(const replay *r, const char *role, const char *name) { return fx_get(r->c, role, name); }
 
+const char *name_of(const replay *r, const char *role, int k)
+{
+    for (size_t i = 0; i < r->c->nt; i++)
+        if (!strcmp(r->c->t[i].role, role) && !k--) return r->c->t[i].name;
+    return "";
+}
+
 int64_t dim_of(const replay *r, const char *role, const char *name, int axis)
 {
     const fx_tensor *t = fx_get(r->c, role, name);
@@ -97,7 +105,10 @@ static tl_array array_of(replay *r, const fx_tensor *t)
 {
     const tl_dtype dtype = t->isint ? TL_I32 : r->run->dtype;
     const tl_array a = tl_array_of(dtype, t->ndim, t->dim, hold(r->run, (size_t)t->count * sizeof(double)));
-    for (int64_t i = 0; i < t->count; i++) set_number(a.data, dtype, i, number_of(t, i));
+    for (int64_t i = 0; i < t->count; i++) {
+        if (t->isint && (t->i[i] < INT32_MIN || t->i[i] > INT32_MAX)) fail(r, "%s.%s: no i32", t->role, t->name);
+        else set_number(a.data, dtype, i, number_of(t, i));
+    }
     return a;
 }
 
@@ -107,6 +118,7 @@ static tl_tensor feed(replay *r, const char *role, const char *name)
     const fx_tensor *t = fx_get(r->c, role, name);
     if (!t) return TL_NONE;
     if (u->n_in == MOST) return tl_error(r->s, TL_E_ARGUMENT, "more than %d inputs", MOST);
+    u->seen[t - r->c->t] = true;
     u->fed[u->n_in] = array_of(r, t);
     const tl_tensor x = tl_input(tl_in(r->s, role), name, u->fed[u->n_in]);
     u->in[u->n_in++] = (named){ role[0] == 'i' ? name : NULL, x };
@@ -154,7 +166,9 @@ static bool locate(mapping *m, int64_t *dim, int *rank)
     for (int a = 0; a < n; a++) m->count *= dim[a];
     for (int a = axis; a < n; a++) m->inner *= dim[a];
     if (p->transposed) dim[0] = m->cols, dim[1] = m->rows;
-    return true;
+    int64_t said = m->count;
+    for (int a = 0; a < p->rank; a++) said = p->dim[a] && said % p->dim[a] == 0 ? said / p->dim[a] : 0;
+    return !p->rank || said == 1;
 }
 
 void param(replay *r, const char *path, const char *name, part p)
@@ -164,6 +178,7 @@ void param(replay *r, const char *path, const char *name, part p)
     int64_t dim[TL_MAX_RANK] = { 0 };
     int rank;
     if (!m.par) return;
+    u->seen[m.par - r->c->t] = true;
     if (!locate(&m, dim, &rank) || u->n_map == MOST) {
         fail(r, "parameter %s has no part %d of %d for %s, or there are too many", name, p.k, p.n, path);
         return;
@@ -179,6 +194,7 @@ void model_state(replay *r, const char *path, const char *role, const char *name
 {
     const fx_tensor *t = fx_get(r->c, role, name);
     if (!t) return;
+    r->run->seen[t - r->c->t] = true;
     const tl_array a = array_of(r, t);
     if (tl_model_set_state(r->run->model, path, &a)) fail(r, "%s = %s: %s", path, name, tl_message());
 }
@@ -199,7 +215,8 @@ tl_tensor swapped(tl_tensor x)
 tl_activation activation_of(replay *r, const char *key)
 {
     const char *name = fx_attr(r->c, key);
-    if (!name || !strcmp(name, "linear") || !strcmp(name, "none")) return NULL;
+    if (!name) return NULL;
+    if (!strcmp(name, "none")) name = "linear";
     for (const op_row *row = function_rows; row->op; row++)
         if (!strncmp(row->op, "keras_act_", 10) && !strcmp(row->op + 10, name)) return row->f1;
     fail(r, "%s \"%s\" is not known here", key, name);
@@ -208,18 +225,29 @@ tl_activation activation_of(replay *r, const char *key)
 
 /* ---- comparing ------------------------------------------------------------------------------------------------------ */
 
+/* The largest of its finite numbers, at least `floor`. */
+static double largest_of(const fx_tensor *t, double floor)
+{
+    for (int64_t i = 0; i < t->count; i++)
+        if (isfinite(number_of(t, i))) floor = fmax(floor, fabs(number_of(t, i)));
+    return floor;
+}
+
+/* Only the same is near to what is not finite: NaN to NaN, and what f32 has as infinity to infinity. */
 static void compare(replay *r, const fx_tensor *t, const void *got, tl_dtype dtype)
 {
     run *u = r->run;
-    double largest = 0, worst = 0;
+    const tolerance *near = &u->tolerance;
+    const bool of_largest = near->of_largest && t->role[0] == 'g';
+    const double base = of_largest ? near->atol * u->steep + near->rtol * largest_of(t, 0) : near->atol;
+    double worst = 0;
     int64_t at = 0;
-    for (int64_t i = 0; i < t->count; i++) largest = fmax(largest, fabs(number_of(t, i)));
     for (int64_t i = 0; i < t->count; i++) {
-        const double g = number_in(got, dtype, i), e = number_of(t, i);
-        const double scale = u->tolerance.of_largest && t->role[0] == 'g' ? largest : fabs(e);
+        const double g = number_in(got, dtype, i), exact = number_of(t, i);
+        const double e = u->dtype == TL_F32 && isinf((float)exact) ? (float)exact : exact;
         const bool same = g == e || (isnan(g) && isnan(e)), finite = isfinite(g) && isfinite(e);
         const double error = same     ? 0
-                             : finite ? fabs(g - e) / (u->tolerance.atol + u->tolerance.rtol * scale)
+                             : finite ? fabs(g - e) / (of_largest ? base : base + near->rtol * fabs(e))
                                       : INFINITY;
         if (error > worst) worst = error, at = i;
     }
@@ -231,6 +259,11 @@ static void compare(replay *r, const fx_tensor *t, const void *got, tl_dtype dty
              t->role, t->name, (long long)at, (long long)t->count, g, e, fabs(g - e) / fabs(e));
 }
 
+static bool goes_in(const fx_tensor *t)
+{
+    return !strcmp(t->role, "in") || !strcmp(t->role, "par") || !strcmp(t->role, "cot");
+}
+
 static bool same_shape(const fx_tensor *a, const fx_tensor *b)
 {
     bool same = a->ndim == b->ndim;
@@ -238,16 +271,23 @@ static bool same_shape(const fx_tensor *a, const fx_tensor *b)
     return same;
 }
 
-/* A gradient has its tensor's shape, and is of floats; a loss is one number. */
+/* Gradients and cotangents have the shape of their tensors, and are of floats; a loss is one number; something is expected. */
 static bool sound(replay *r)
 {
+    static const char *const pairs[][2] = { { "gin", "in" }, { "gpar", "par" }, { "cot", "out" } };
+    bool expects = false;
     for (size_t k = 0; k < r->c->nt; k++) {
         const fx_tensor *t = &r->c->t[k];
-        const fx_tensor *of = t->role[0] == 'g' ? fx_get(r->c, t->role[1] == 'i' ? "in" : "par", t->name) : NULL;
-        const bool is_gradient = t->role[0] == 'g', is_loss = !strcmp(t->role, "loss");
-        if ((is_gradient && (!of || of->isint || !same_shape(t, of))) || (is_loss && t->count != 1))
+        const char *role = NULL;
+        for (int p = 0; p < COUNT(pairs); p++)
+            if (!strcmp(t->role, pairs[p][0])) role = pairs[p][1];
+        const fx_tensor *of = role ? fx_get(r->c, role, t->name) : NULL;
+        if ((role && (!of || of->isint || t->isint || !same_shape(t, of))) ||
+            (!strcmp(t->role, "loss") && t->count != 1))
             fail(r, "%s.%s does not have the shape of what it belongs to", t->role, t->name);
+        expects |= !goes_in(t);
     }
+    if (!expects) fail(r, "nothing is expected");
     return !*r->run->verdict.why;
 }
 
@@ -301,8 +341,7 @@ static void compare_sums(replay *r)
         const fx_tensor *t = &r->c->t[k];
         if (u->grad[k]) compare(r, t, u->grad[k], TL_F64);
         if (!strcmp(t->role, "loss")) compare(r, t, &u->sum, TL_F64);
-        const bool result = strcmp(t->role, "in") && strcmp(t->role, "par") && strcmp(t->role, "cot");
-        if (result && !u->seen[k] && !*u->verdict.why) fail(r, "%s.%s is compared with nothing", t->role, t->name);
+        if (!u->seen[k]) fail(r, "%s.%s is %s nothing", t->role, t->name, goes_in(t) ? "used by" : "compared with");
     }
     for (int i = 0; i < tl_model_count(u->model); i++) {
         const char *path = tl_model_param(u->model, i)->name;
@@ -359,8 +398,12 @@ verdict replay_case(const fx_case *c, const op_row *row, tl_dtype dtype, toleran
     u.session = tl_session_new(u.model);
     u.seen = hold(&u, c->nt * sizeof *u.seen);
     u.grad = hold(&u, c->nt * sizeof *u.grad);
+    u.steep = 1;
     for (size_t k = 0; k < c->nt; k++)
-        if (c->t[k].role[0] == 'g') u.grad[k] = hold(&u, (size_t)c->t[k].count * sizeof **u.grad);
+        if (c->t[k].role[0] == 'g') {
+            u.grad[k] = hold(&u, (size_t)c->t[k].count * sizeof **u.grad);
+            u.steep = largest_of(&c->t[k], u.steep);
+        }
     for (; sound(&r) && r.pass < r.passes; r.pass++) one_pass(&r);
     if (!*u.verdict.why) compare_sums(&r);
     if (u.verdict.worst > 1) fail(&r, "%s, %.2g times what is allowed", u.worst, u.verdict.worst);

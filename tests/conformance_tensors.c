@@ -1,7 +1,7 @@
 /* tests/conformance_tensors.c - products, joining and splitting, indexing, and formulas that use a tensor several times. */
 #include "conformance.h"
 
-static int axis_of(const replay *r) { return (int)fx_num(r->c, "axis", 0); }
+static int axis_of(const replay *r) { return (int)fx_int(r->c, "axis", 0); }
 
 static void matmul_transposed(replay *r)
 {
@@ -58,9 +58,9 @@ static void index_select(replay *r)
 {
     int order[TL_MAX_RANK], back[TL_MAX_RANK];
     const tl_tensor x = input(r, "x");
-    const int axis = axis_of(r);
+    const int axis = axis_of(r) < 0 ? axis_of(r) + tl_rank(x) : axis_of(r);
     for (int a = 0; a < TL_MAX_RANK; a++) order[a] = a == 0 ? axis : a <= axis ? a - 1 : a;
-    for (int a = 0; a < TL_MAX_RANK; a++) back[order[a]] = a;
+    for (int a = 0; a < TL_MAX_RANK; a++) back[a] = a == axis ? 0 : a < axis ? a + 1 : a;
     output(r, "y", tl_permute(tl_gather(tl_permute(x, order), input(r, "idx")), back));
 }
 

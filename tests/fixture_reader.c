@@ -151,6 +151,7 @@ static bool take_index(reading *r, size_t size)
     if (strlen(r->suite->index) != size) return BAD(r, "a zero byte");
     for (char *line = r->suite->index, *next; line; line = next) {
         if ((next = strchr(line, '\n'))) *next++ = 0;
+        line[strcspn(line, "\r")] = 0;
         r->line++;
         if (!take_line(r, line)) return false;
     }
@@ -206,6 +207,13 @@ double fx_num(const fx_case *c, const char *key, double otherwise)
 {
     const char *value = fx_attr(c, key);
     return value ? strtod(value, NULL) : otherwise;
+}
+
+int64_t fx_int(const fx_case *c, const char *key, int64_t otherwise)
+{
+    const char *value = fx_attr(c, key);
+    const long long v = value ? strtoll(value, NULL, 10) : otherwise;
+    return v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : v;
 }
 
 bool fx_is(const fx_case *c, const char *key, const char *value)

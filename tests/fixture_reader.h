@@ -50,7 +50,8 @@ void fx_close(fx_suite *suite);
 const fx_tensor *fx_get(const fx_case *c, const char *role, const char *name); /* NULL if there is none */
 const char *fx_attr(const fx_case *c, const char *key);                        /* likewise */
 double fx_num(const fx_case *c, const char *key, double otherwise);
-bool fx_is(const fx_case *c, const char *key, const char *value); /* has the attribute this value? */
+int64_t fx_int(const fx_case *c, const char *key, int64_t otherwise); /* within those of 32 bits */
+bool fx_is(const fx_case *c, const char *key, const char *value);     /* has the attribute this value? */
 
 /* Where the suite of that name should be: in $TL_FIXTURES, or in ../shared/fixtures of the source tree. */
 void fx_path(char path[static 900], const char *name);
