@@ -165,7 +165,10 @@ static void *run_node(tl_tape *t, const tl_node *node)
     const tl_kernel kernel = tl_kernel_for(node->op, node->shape.dtype);
     const tl_status status = kernel ? kernel(&r) : tl_kernel_fail(&r, TL_E_DTYPE, "no kernel for this element type");
     if (!status) return out;
+    const tl_place_mark now = t->place; /* the blame is on the place of the recording */
+    t->place = (tl_place_mark){ (tl_scope *)(uintptr_t)node->scope, node->caller };
     tl_tape_fail(t, node->at, status, "%s: %s", node->op->name, failure.reason);
+    t->place = now;
     return NULL;
 }
 

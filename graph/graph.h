@@ -413,11 +413,12 @@ TL_PLACED(tl_tensor, tl_full_like, tl_tensor t, double value);
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
-/* x [T, B, ...] that carries word of which steps are real: mask is [T, B] of any dtype, 0 where a step is padding, or
- * the i32 lengths [B] of its rows. y holds the numbers of x. Layers over sequences look at what their input carries and
- * hand it on to their result (layers/layers.h says which do); plain operations know nothing of it, and their results
- * carry nothing. mask TL_NONE: y carries nothing. TL_E_SHAPE if they do not fit. tl_mask_of: what x carries, as it was
- * given; TL_NONE if nothing. */
+/* x [T, B, ...] that carries word of which steps are real: mask is [T, B] of any dtype, 0 where a step is padding, or the
+ * i32 lengths [B] of its rows. y holds the numbers of x. Layers over sequences look at what their input carries and hand
+ * it on to their result (layers/layers.h says which do). So do operations of which each result depends on one step and
+ * row alone: elementwise ones, those over the last axis (softmax), a concatenation along later axes; where operands along
+ * the steps carry different masks, the result carries none, and so it is with all other operations. mask TL_NONE: y
+ * carries nothing. TL_E_SHAPE if they do not fit. tl_mask_of: what x carries, as it was given; TL_NONE if nothing. */
 TL_PLACED(tl_tensor, tl_masked, tl_tensor x, tl_tensor mask);
 #define tl_masked(...) tl_masked_at(TL_HERE, __VA_ARGS__)
 TL_API tl_tensor tl_mask_of(tl_tensor x);
@@ -450,6 +451,12 @@ TL_API void tl_output(tl_scope *s, const char *name, tl_tensor t);
 TL_API void tl_emit_at(tl_place at, tl_scope *s, const char *name, tl_tensor t);
 TL_API void tl_emit(tl_scope *s, const char *name, tl_tensor t);
 #define tl_emit(...) tl_emit_at(TL_HERE, __VA_ARGS__)
+
+/* Says which rows of the batch are real in step s: rows [B], 0 for padding. What is emitted in that step from then on is
+ * zero in the others (a "loss" of padding counts nothing), and must be [B, ...] (TL_E_SHAPE). tl_rnn does this. */
+TL_API void tl_step_mask_at(tl_place at, tl_scope *s, tl_tensor rows);
+TL_API void tl_step_mask(tl_scope *s, tl_tensor rows);
+#define tl_step_mask(...) tl_step_mask_at(TL_HERE, __VA_ARGS__)
 
 /* [steps, ...]: what the steps of scope s have emitted as `name`, in order of their visits. TL_E_NAME if nothing. */
 TL_PLACED(tl_tensor, tl_collect, tl_scope *s, const char *name);

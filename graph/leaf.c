@@ -199,14 +199,17 @@ void tl_emit_at(tl_place at, tl_scope *s, const char *name, tl_tensor x)
     if (!tl_alive(s)) return;
     tl_tape *t = s->tape;
     const char *path;
-    const uint32_t id = marked(at, s, name, x, "tl_emit", &path);
-    if (!id) return;
+    if (!marked(at, s, name, x, "tl_emit", &path)) return;
+    const tl_place_mark m = tl_enter(at, s);
+    x = tl_unpadded(at, s, path, x);
+    tl_leave(s, m);
+    if (t->status) return;
     for (uint32_t i = 0; i < t->n_emit; i++)
         if (t->emit[i].name == path && t->emit[i].visit == s->visit) {
             tl_error_at(at, s, TL_E_NAME, "%s is emitted twice in one step", path);
             return;
         }
-    push_mark(t, &t->emit, &t->n_emit, &t->cap_emit, (tl_tape_mark){ path, s->visit, id, 0, tl_user_place(t, at) });
+    push_mark(t, &t->emit, &t->n_emit, &t->cap_emit, (tl_tape_mark){ path, s->visit, x.id, 0, tl_user_place(t, at) });
 }
 
 /* Is `inner` a step of the visit `outer`, or of a step of it? */

@@ -400,6 +400,9 @@ struct tl_session {
     bool ran, ran_once;
 };
 
+/* mask.c: x, emitted in s as `name`, with zeros in the rows that are padding there */
+tl_tensor tl_unpadded(tl_place at, tl_scope *s, const char *name, tl_tensor x);
+
 /* plan.c: live[i] becomes true for each node that an output, state, gradient or tap needs */
 void tl_mark_live(const tl_tape *t, bool *live);
 

@@ -77,6 +77,13 @@ tl_tensor tl__where_rows(tl_tensor m, tl_tensor a, tl_tensor b)
     return tl_where(m, a, b);
 }
 
+bool tl__same_shape(tl_tensor a, tl_tensor b)
+{
+    bool same = tl_rank(a) == tl_rank(b);
+    for (int i = 0; i < tl_rank(a); i++) same &= tl_dim(a, i) == tl_dim(b, i);
+    return same;
+}
+
 tl_tensor tl__hand_on(tl_tensor y, tl_tensor x)
 {
     const tl_tensor mask = tl_mask_of(x);

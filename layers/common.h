@@ -41,6 +41,8 @@ tl_init tl__side_by_side(tl_init init, int n);
 /* a where m is not zero, else b; m [rows...] lacks the last axes of a. */
 tl_tensor tl__where_rows(tl_tensor m, tl_tensor a, tl_tensor b);
 
+bool tl__same_shape(tl_tensor a, tl_tensor b);
+
 /* y, carrying the mask that x carries. */
 tl_tensor tl__hand_on(tl_tensor y, tl_tensor x);
 

@@ -354,19 +354,22 @@ TL_API tl_cell tl_esn_cell_opt(tl_place at, tl_scope *s, const tl_esn_cell_opts 
  * Padding. With .mask [T, B] (0 = padding), .lengths i32 [B] (row b counts for its first lengths[b] steps; 0 to T, else
  * TL_E_INDEX at run time) or a mask that x carries (tl_masked), a padded step of a row leaves all its states as they
  * are and repeats the row's previous output (zeros before the first), as in Keras on TensorFlow; with .zero_output it
- * puts out zeros, as PyTorch's packed sequences do. The last output is then that of each row's last step. The numbers
- * in the padding are never looked at: not even a NaN there reaches a result or a gradient, and appending padding
- * changes no bit. Rows need not be sorted. All outputs together carry the mask on to the next layer. */
+ * puts out zeros, as PyTorch's packed sequences do. The last output is then that of each row's last real step (with
+ * .zero_output, zeros where the last step is padding, as in Keras). The numbers in the padding are never looked at: not
+ * even a NaN there reaches a result or a gradient, and appending padding changes no bit. What a step emits is zero in
+ * the rows that are padding (tl_step_mask). Rows need not be sorted. All outputs together carry the mask on to the next
+ * layer. Under a mask states keep their shape, and outputs are [B, ...] (TL_E_SHAPE). */
 typedef struct tl_rnn_opts {
     size_t size;
-    int64_t units;            /* of the zero states of a cell without .start (default: as the first given .initial) */
-    const char *name;         /* default "rnn" */
-    bool return_sequences;    /* all outputs, in the order they are made */
-    bool go_backwards;        /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made. With
+    int64_t units;         /* of the zero states of a cell without .start (default: as the first given .initial) */
+    const char *name;      /* default "rnn" */
+    bool return_sequences; /* all outputs, in the order they are made */
+    bool go_backwards;     /* from t = T-1 down to 0; step t keeps its number, outputs come as they are made. With
                                   lengths, from each row's own last step, steps numbered as they are made */
-    bool keep_order;          /* with .go_backwards: outputs in the input's order */
-    bool zero_output;         /* outputs of padded steps are 0; Keras' zero_output_for_mask */
-    int64_t truncate;         /* k: truncated BPTT, no gradient flows through the states from step n k to n k - 1 */
+    bool keep_order;       /* with .go_backwards: outputs in the input's order */
+    bool zero_output;      /* outputs of padded steps are 0; Keras' zero_output_for_mask */
+    int64_t
+        truncate; /* k: truncated BPTT, no gradient flows through the states back from the step made as number n k (from 0) */
     bool stateful;            /* states go on from run to run (tl_state "state0", "state1", ... of the layer's scope),
                                   without gradient; .initial or start gives those of new and reset rows */
     const tl_tensor *initial; /* initial states, one for each of the cell's; TL_NONE among them: the cell's own */

@@ -25,6 +25,9 @@ tl_tensor tl_call_at(tl_place at, tl_scope *s, tl_cell cell, tl_tensor x, tl_ten
     if (!callable(at, s, "tl_call", cell, state)) return fail_states(tl__failed(at, s), cell, state);
     const tl_place_mark m = tl_enter(at, s);
     const tl_tensor y = cell.step(s, x, state, cell.ctx);
+    if (tl_absent(y)) tl_error_at(at, s, TL_E_ABSENT, "tl_call: the cell's .step returned no output (TL_NONE)");
+    for (int k = 0; k < tl__states(cell); k++)
+        if (tl_absent(state[k])) tl_error_at(at, s, TL_E_ABSENT, "tl_call: the cell's .step left state %d absent", k);
     tl_leave(s, m);
     return tl__well(s) ? y : fail_states(tl__failed(at, s), cell, state);
 }
@@ -177,9 +180,25 @@ static int64_t step_number(const unrolling *u, int64_t i)
     return descends ? u->T - 1 - i : i;
 }
 
+/* What is held must be rows of the batch, and of one shape. */
+static bool can_hold(const unrolling *u, tl_tensor y)
+{
+    for (int k = 0; k < u->n && tl__well(u->s); k++)
+        if (!tl__same_shape(u->state[k], u->old[k]))
+            tl_error_at(u->at, u->s, TL_E_SHAPE,
+                        "rnn: under a mask a state keeps its shape, but the cell made state %d %s of %s", k,
+                        tl__print_shape(u->state[k]).s, tl__print_shape(u->old[k]).s);
+    if (tl__well(u->s) && (tl_rank(y) < 1 || tl_dim(y, 0) != u->B))
+        tl_error_at(u->at, u->s, TL_E_SHAPE,
+                    "rnn: under a mask a cell's output has a row for each of the batch's %lld, not %s", (long long)u->B,
+                    tl__print_shape(y).s);
+    return tl__well(u->s);
+}
+
 /* At a padded step (where m [B] is 0) states keep their values. */
 static tl_tensor hold(const unrolling *u, tl_tensor m, tl_tensor y)
 {
+    if (!can_hold(u, y)) return y;
     for (int k = 0; k < u->n; k++) y = tl__replace_state(y, u->state, k, tl__where_rows(m, u->state[k], u->old[k]));
     return y;
 }
@@ -207,6 +226,7 @@ static void steps(unrolling *u)
             if (!tl_absent(u->reset)) u->state[k] = tl__where_rows(tl_at(u->reset, t), u->first[k], u->state[k]);
             u->old[k] = u->state[k];
         }
+        if (!tl_absent(u->mask)) tl_step_mask(step, tl_at(u->mask, t));
         u->y[i] = tl_call(step, u->cell, x, u->state);
         if (!tl_absent(u->mask)) u->y[i] = hold(u, tl_at(u->mask, t), u->y[i]);
         tl_leave(u->s, m);

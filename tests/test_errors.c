@@ -438,6 +438,16 @@ static void eval_id_out_of_range(void)
     tl_eval_values(y, (double[6]){ 0 });
 }
 
+/* Where it was recorded counts, not where the last scope was opened. */
+static void eval_in_a_layer(void)
+{
+    const tl_tensor at = tl_ids_const(root, TL_DIMS(1), ((int32_t[]){ 9 }));
+    tl_tensor y;
+    LINE y = tl_embedding(tl_step(tl_in(root, "deep"), 2), at, .vocab = 4, .units = 2);
+    tl_in(root, "elsewhere");
+    tl_eval_values(y, (double[2]){ 0 });
+}
+
 static void no_operation(void) { LINE tl_apply(&(const struct tl_op){ 0 }, (tl_tensor[]){ matrix(2, 3) }, 1, NULL); }
 static void too_few_operands(void)
 {
@@ -544,6 +554,7 @@ static const struct {
     { eval_of_many, TL_E_SHAPE, { "tl_eval", "tl_eval_values" } },
     { eval_without_numbers, TL_E_INPUT, { "input x", ".data" } },
     { eval_id_out_of_range, TL_E_INDEX, { "gather", "id 4", "position 1", "0..3" } },
+    { eval_in_a_layer, TL_E_INDEX, { "deep/embedding at step 2", "through layers/embedding.c", "id 9" } },
     { no_operation, TL_E_ARGUMENT, { "tl_apply", ".size" } },
     { too_few_operands, TL_E_ARGUMENT, { "add", "1 operands", "few" } },
     { too_many_operands, TL_E_ARGUMENT, { "add", "3 operands", "many" } },

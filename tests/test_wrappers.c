@@ -310,7 +310,7 @@ Test(masks, are_handed_from_layer_to_layer)
     const tl_tensor mask = tl_const(b.s, TL_DIMS(3, 2), (double[]){ 1, 1, 1, 1, 0, 1 });
     const tl_tensor x = tl_masked(NOISE(b.s, 3, 2, 4), n);
     cr_assert(tl_is(tl_mask_of(x), n));
-    cr_assert(tl_absent(tl_mask_of(tl_tanh(x))) && tl_absent(tl_mask_of(tl_masked(x, TL_NONE))));
+    cr_assert(tl_absent(tl_mask_of(tl_masked(x, TL_NONE))));
     tl_tensor y = tl_dropout(b.s, tl_dense(b.s, x, .units = 4, .activation = tl_tanh), .rate = 0.5);
     cr_assert(tl_is(tl_mask_of(y), n));
     y = tl_bidirectional(b.s, y, tl_gru_cell(b.s), .units = 3, .return_sequences = true);
@@ -323,6 +323,63 @@ Test(masks, are_handed_from_layer_to_layer)
     y = tl_rnn(b.s, x, sums, .units = 4, .return_sequences = true, .mask = mask); /* what is said goes before */
     cr_assert(tl_is(tl_mask_of(y), mask));
     end(b);
+}
+
+/* Through what acts on each step and row alone, and through nothing else. */
+Test(masks, pass_through_elementwise_operations)
+{
+    const bench b = begin(true);
+    const tl_tensor n = tl_ids_const(b.s, TL_DIMS(2), (int32_t[]){ 2, 3 }),
+                    other = tl_ids_const(b.s, TL_DIMS(2), (int32_t[]){ 1, 1 });
+    const tl_tensor plain = NOISE(b.s, 3, 2, 4), x = tl_masked(plain, n), row = NOISE(b.s, 4);
+    const tl_tensor carry[] = {
+        tl_tanh(x),
+        tl_add(plain, tl_mul(x, row)), /* a residual */
+        tl_softmax(x),
+        tl_layer_norm(x, row, row, 1e-3),
+        tl_concat(2, (tl_tensor[]){ plain, x }, -1),
+        tl_where(tl_greater(x, plain), plain, plain),
+    };
+    for (int k = 0; k < COUNT(carry); k++) cr_assert(tl_is(tl_mask_of(carry[k]), n), "%d", k);
+    const tl_tensor drop[] = {
+        tl_add(x, tl_masked(plain, other)), /* whose? */
+        tl_flip(x, 0),
+        tl_slice(x, 0, 0, 2),
+        tl_permute(x, (int[]){ 1, 0, 2 }),
+        tl_concat(2, (tl_tensor[]){ x, x }, 0),
+        tl_sum(x, TL_AXES(-1)),
+        tl_add(plain, tl_sum_keep(x, TL_AXES(0))),
+        tl_tanh(plain),
+    };
+    for (int k = 0; k < COUNT(drop); k++) cr_assert(tl_absent(tl_mask_of(drop[k])), "%d", k);
+    tl_tensor far = x;
+    for (int k = 0; k < 1000; k++) far = tl_neg(far), k % 50 || (tl_mask_of(far), 0);
+    cr_assert(tl_is(tl_mask_of(far), n));
+    end(b);
+}
+
+/* h' = tanh(h + x), which emits its square: of real steps alone. */
+static tl_tensor telling_step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
+{
+    *h = tl_tanh(tl_add(*h, x));
+    if (ctx) tl_emit(s, "loss", tl_sum(tl_square(*h), TL_ALL));
+    else tl_emit(s, "loss", tl_sum(tl_square(*h), TL_AXES(-1)));
+    return *h;
+}
+
+Test(masks, padded_steps_emit_nothing)
+{
+    double loss[3];
+    for (int T = 3; T < 6; T++) {
+        const bench b = begin(false);
+        const tl_tensor n = tl_ids_const(b.s, TL_DIMS(2), (int32_t[]){ 3, 1 });
+        const tl_tensor x = tl_slice(NOISE(b.s, 5, 2, 3), 0, 0, T);
+        tl_rnn(b.s, x, ((tl_cell){ .step = telling_step }), .units = 3, .lengths = n);
+        values_are(tl_slice(tl_at(tl_collect(tl_in(b.s, "rnn"), "loss"), 1), 0, 1, 2), (double[]){ 0 });
+        loss[T - 3] = tl_eval(tl_total_loss(b.s, TL_NONE));
+        end(b);
+    }
+    cr_assert(loss[0] > 0 && loss[0] == loss[1] && loss[0] == loss[2]);
 }
 
 /* Neither a NaN nor an id of no word in the padding matters, to the loss or to a gradient. */
@@ -475,6 +532,32 @@ MISUSE(residual_too_narrow, tl_rnn(s, x, tl_residual_cell(s, tl_mgu_cell()), .un
 MISUSE(no_such_merge, tl_bidirectional(s, x, sums, .units = 3, .merge = (tl_merge)6))
 MISUSE(widths_to_sum, tl_bidirectional(s, x, tl_mgu_cell(), .units = 3, .backward = &echo, .merge = TL_MERGE_SUM))
 MISUSE(no_layer, tl_time_distributed(s, x, NULL, NULL))
+static const tl_cell telling = { .step = telling_step, .ctx = "one number for all rows" };
+MISUSE(scalar_emission, tl_rnn(s, x, telling, .units = 4, .lengths = lengths))
+static tl_tensor shrinking_step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
+{
+    (void)s, (void)ctx;
+    return *h = tl_add(tl_mean_keep(*h, TL_AXES(-1)), tl_mean_keep(x, TL_AXES(-1)));
+}
+static const tl_cell shrinking = { .step = shrinking_step };
+MISUSE(shrinking_state, tl_rnn(s, x, shrinking, .units = 4, .lengths = lengths))
+static tl_tensor scalar_step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
+{
+    (void)s, (void)ctx, (void)h;
+    return tl_sum(x, TL_ALL);
+}
+static const tl_cell scalar = { .step = scalar_step };
+MISUSE(scalar_output, tl_rnn(s, x, scalar, .units = 4, .mask = mask))
+static tl_tensor silent_step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
+{
+    (void)s, (void)ctx, (void)h;
+    if (!ctx) *h = TL_NONE;
+    return ctx ? TL_NONE : x;
+}
+static const tl_cell silent = { .step = silent_step, .ctx = "no output" }, forgetful = { .step = silent_step };
+MISUSE(no_output, tl_rnn(s, x, silent, .units = 4))
+MISUSE(no_state, tl_rnn(s, x, forgetful, .units = 4))
+MISUSE(mask_of_a_step, tl_step_mask(tl_step(s, 0), mask))
 MISUSE(no_scope_for_a_cell, tl_rnn(s, x, tl_residual_cell(NULL, sums), .units = 3))
 
 /* .initial and .final are one short of what that would need. */
@@ -516,6 +599,12 @@ Test(wrappers, refuse_what_makes_no_sense)
     refused(ids_of_a_step, TL_E_SHAPE, "pick [3,2,4] x [2]");
     refused(widths_to_sum, TL_E_SHAPE, "add");
     refused(no_layer, TL_E_ARGUMENT, "no layer");
+    refused(scalar_emission, TL_E_SHAPE, "rnn/loss [] has not one row");
+    refused(shrinking_state, TL_E_SHAPE, "state 0 [2,1] of [2,4]");
+    refused(scalar_output, TL_E_SHAPE, "output");
+    refused(no_output, TL_E_ABSENT, "no output");
+    refused(no_state, TL_E_ABSENT, "state 0 absent");
+    refused(mask_of_a_step, TL_E_SHAPE, "tl_step_mask");
     refused(no_scope_for_a_cell, TL_E_ARGUMENT, "no .step");
 }
 
