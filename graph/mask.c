@@ -47,7 +47,7 @@ static bool by_step(const tl_node *n)
 {
     if (n->op->cls == TL_ELEMENTWISE) return true;
     if (n->op->cls == TL_ROWWISE) return n->shape.rank > 2;
-    return n->op->role == TL_ROLE_CONCAT && ((const tl_concat_attr *)n->attr)->axis > 1;
+    return n->op->role == TL_ROLE_CONCAT; /* of features; of steps or rows the sizes differ */
 }
 
 /* The mask of node id; 0: none. */
