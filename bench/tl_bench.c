@@ -1,0 +1,270 @@
+/* bench/tl_bench.c - the library's own figures: each workload's steps, timed; with --check, proof that they do what their
+ * names say. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meter.h"
+#include "workloads.h"
+
+/* ---- running a workload ------------------------------------------------------------------------------------- */
+
+typedef struct runner {
+    workload w;
+    tl_model *model;
+    tl_array in[MAX_INPUTS];
+    int n;
+    tl_plan *plan;
+    tl_session *session; /* RUN */
+    tl_trainer *trainer; /* TRAIN */
+    double loss;         /* TRAIN: of the last step */
+} runner;
+
+static void must(bool good)
+{
+    if (!good) meter_fail("%s", tl_message());
+}
+
+/* The workload's graph. The arrays are not bound: only their shapes are looked at. */
+static tl_tape *record(runner *r)
+{
+    tl_tape *tape = tl_tape_new(r->model, .training = r->w.kind != RUN);
+    must(tape);
+    tl_scope *s = tl_root(tape);
+    tl_tensor in[MAX_INPUTS + TL_SPARE_INPUTS] = { 0 };
+    for (int i = 0; i < r->n; i++) {
+        tl_array shape = r->in[i];
+        shape.data = NULL;
+        in[i] = tl_input(s, (char[]){ 'x', (char)('0' + i), 0 }, shape);
+    }
+    const tl_tensor loss = r->w.model(s, in, &r->w);
+    if (r->w.kind != RUN) tl_backward(tl_total_loss(s, loss));
+    return tape;
+}
+
+static tl_plan *compile(runner *r)
+{
+    tl_tape *tape = record(r);
+    tl_plan *plan = tl_compile(tape);
+    must(plan);
+    tl_tape_free(tape);
+    return plan;
+}
+
+static bool train_step(void *data)
+{
+    runner *r = data;
+    return tl_train_step(r->trainer, r->in, r->n, &r->loss) == TL_OK;
+}
+
+static bool run_step(void *data)
+{
+    runner *r = data;
+    return tl_run(r->session, r->plan, r->in, r->n) == TL_OK;
+}
+
+static bool compile_step(void *data)
+{
+    tl_plan_free(compile(data));
+    return true;
+}
+
+static bool (*const step_of[])(void *data) = { [TRAIN] = train_step, [RUN] = run_step, [COMPILE] = compile_step };
+
+static void open_runner(runner *r, const workload *w)
+{
+    uint64_t random = 0x9E3779B97F4A7C15u;
+    *r = (runner){ .w = *w, .model = tl_model_new(.seed = 1), .loss = NAN };
+    must(r->model);
+    for (; r->n < MAX_INPUTS && w->inputs[r->n].fill; r->n++) {
+        const input *in = &w->inputs[r->n];
+        tl_array *a = &r->in[r->n];
+        *a = tl_array_of(in->dtype, in->rank, in->dim, calloc((size_t)input_size(in), sizeof(float)));
+        if (!a->data) meter_fail("out of memory");
+        in->fill(in, &random, a->data);
+    }
+    r->plan = compile(r);
+    if (w->kind == TRAIN) {
+        r->trainer = tl_trainer_new(r->model, w->model, .user = &r->w, .optimizer = w->optimizer, .clip_norm = w->clip);
+        must(r->trainer);
+    } else {
+        r->session = tl_session_new(r->model);
+        must(r->session);
+    }
+}
+
+static void close_runner(runner *r)
+{
+    tl_trainer_free(r->trainer);
+    tl_session_free(r->session);
+    tl_plan_free(r->plan);
+    tl_model_free(r->model);
+    for (int i = 0; i < r->n; i++) free(r->in[i].data);
+}
+
+/* ---- checking ----------------------------------------------------------------------------------------------- */
+
+static const char *failure; /* in words; NULL: none */
+
+static void expect(bool good, const char *words)
+{
+    if (!good && !failure) failure = words;
+}
+
+static double squares(const tl_array *a)
+{
+    double sum = 0;
+    int64_t n = 1;
+    for (int i = 0; i < a->rank; i++) n *= a->dim[i];
+    for (int64_t i = 0; i < n; i++) sum += (double)((float *)a->data)[i] * ((float *)a->data)[i];
+    return sum;
+}
+
+/* An output that is finite, not all zeros, and shaped as the first input but for its last axis, which is `last`. Its squares. */
+static double check_output(runner *r, const char *name, int64_t last)
+{
+    tl_array y;
+    must(tl_get(r->session, name, &y) == TL_OK);
+    bool same = y.rank == 3 || y.rank == 2;
+    for (int a = 1; a <= y.rank; a++) same &= y.dim[y.rank - a] == (a == 1 ? last : r->in[0].dim[3 - a]);
+    expect(same, "an output of another shape");
+    const double sum = squares(&y);
+    expect(isfinite(sum) && sum > 0, "an output that is not finite, or all zeros");
+    return sum;
+}
+
+static void check_train(runner *r)
+{
+    enum { STEPS = 6 };
+    must(train_step(r));
+    const double first = r->loss;
+    expect(isfinite(first), "a loss that is not finite");
+    for (int i = 1; i < STEPS; i++) must(train_step(r));
+    expect(r->loss < first, "a loss that does not fall");
+    printf("loss %.4f -> %.4f", first, r->loss);
+}
+
+/* Of a stateful layer, the second run with the same input has other outputs; of the others, the same. */
+static void check_run(runner *r)
+{
+    must(run_step(r));
+    const double first = check_output(r, "y", 256);
+    must(run_step(r));
+    const double second = check_output(r, "y", 256);
+    expect((first == second) == !tl_session_states(r->session), "a state that is not kept, or kept in vain");
+    if (!tl_session_states(r->session)) check_output(r, "dx", r->in[0].dim[2]);
+    printf("output %.4f", sqrt(second));
+}
+
+static void check_compile(runner *r) { printf("%d instructions", tl_plan_instructions(r->plan)); }
+
+static void (*const check_of[])(runner *r) = { [TRAIN] = check_train, [RUN] = check_run, [COMPILE] = check_compile };
+
+typedef struct line {
+    int64_t rows, columns;
+} line;
+
+/* The last two dimensions of "... : f32 [a,b,c] ...", and the first ones' product among the rows. */
+static line shape_of(const char *text)
+{
+    const char *p = strstr(text, " : ");
+    line s = { 1, 1 };
+    for (p = p ? strchr(p, '[') : NULL; p && *p != ']'; p = strpbrk(p + 1, ",]")) {
+        s.rows *= s.columns;
+        s.columns = strtoll(p + 1, NULL, 10);
+    }
+    return s;
+}
+
+/* FLOPs of all matrix products on the tape, by its text: "%9 = matmul ta %3 %6 %8 : f32 [3,5] ...". */
+static double flops_on_tape(runner *r)
+{
+    tl_tape *tape = record(r);
+    char *text = tl_tape_text(tape);
+    line *shape = calloc((size_t)tl_tape_nodes(tape) + 2, sizeof *shape);
+    must(text);
+    if (!shape) meter_fail("out of memory");
+    double flops = 0;
+    for (char *p = strtok(text, "\n"); p; p = strtok(NULL, "\n")) {
+        if (*p != '%') continue;
+        const line y = shape[strtol(p + 1, NULL, 10)] = shape_of(p);
+        const char *op = strstr(p, "= matmul ");
+        if (!op) continue;
+        const line a = shape[strtol(strchr(op, '%') + 1, NULL, 10)];
+        const bool transposed = strstr(op, " ta %") && strstr(op, " ta %") < strstr(op, " : ");
+        flops += 2.0 * (double)(transposed ? a.rows : a.columns) * (double)y.rows * (double)y.columns;
+    }
+    free(shape);
+    tl_free(text);
+    tl_tape_free(tape);
+    return flops;
+}
+
+/* The table's FLOPs are those of the tape, but that nobody asks for the gradient of the first state: a third of one step's
+ * products with the state. Where only real tokens count, the tape computes all. */
+static void check_flops(runner *r)
+{
+    const int64_t T = r->in[0].dim[0], B = r->in[0].dim[1];
+    if (!r->w.tokens) return;
+    const double said = workload_flops(&r->w) * (double)(T * B) / (double)r->w.tokens, found = flops_on_tape(r);
+    expect(found <= said * (1 + 1e-12) && found >= said * (1 - 1.0 / (3.0 * (double)T)), "other FLOPs than the table says");
+}
+
+static bool check(const workload *w)
+{
+    runner r;
+    failure = NULL;
+    open_runner(&r, w);
+    printf("%-20s ", w->name);
+    expect(tl_model_size(r.model) == w->parameters, "another number of parameters than the table says");
+    check_flops(&r);
+    check_of[w->kind](&r);
+    printf(failure ? ": FAILED: %s\n" : "\n", failure);
+    close_runner(&r);
+    return !failure;
+}
+
+/* ---- measuring ---------------------------------------------------------------------------------------------- */
+
+/* The last word of "..., OpenBLAS kernels SkylakeX". */
+static const char *blas_core(void)
+{
+    const char *space = strrchr(tl_build_info(), ' ');
+    return space ? space + 1 : "";
+}
+
+static figures measure(const workload *w, const meter_args *args, double peak)
+{
+    runner r;
+    open_runner(&r, w);
+    figures f = { .workload = w->name, .variant = "tapeloop", .threads = args->threads, .peak_gflops = peak,
+                  .tokens = (double)w->tokens, .flops = workload_flops(w), .parameters = tl_model_size(r.model),
+                  .arena_bytes = tl_plan_arena_bytes(r.plan) };
+    snprintf(f.blas_core, sizeof f.blas_core, "%s", blas_core());
+    must(meter_run(step_of[w->kind], &r, args->repeat, &f));
+    meter_print(&f);
+    close_runner(&r);
+    return f;
+}
+
+int main(int argc, char **argv)
+{
+    const meter_args args = meter_read(argc, argv);
+    figures *all = calloc((size_t)n_workloads, sizeof *all);
+    int n = 0, failures = 0, wanted = 0;
+    if (!all) meter_fail("out of memory");
+    const double peak = args.list || args.check ? 0 : meter_peak(args.threads);
+    if (!args.list) printf("%s; %d threads; peak %.1f GFLOP/s\n", tl_build_info(), args.threads, peak);
+    for (const workload *w = workloads; w < workloads + n_workloads; w++) {
+        if (!meter_wants(&args, w->name)) continue;
+        wanted++;
+        if (args.list) printf("%s %s\n", w->name, w->about);
+        else if (args.check) failures += !check(w);
+        else all[n++] = measure(w, &args, peak);
+    }
+    if (!wanted) meter_fail("no workload of that name; --list names them");
+    meter_write(args.json, all, n);
+    free(all);
+    return failures > 0;
+}
