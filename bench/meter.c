@@ -187,7 +187,8 @@ void meter_print(const figures *f)
     printf("%-20s %10.4g ms (min %.4g)", f->workload, f->ms_median, f->ms_min);
     if (f->tokens > 0) printf(", %.4g tokens/s", f->tokens / f->ms_median * 1e3);
     if (f->flops > 0) printf(", %.4g GFLOP/s", f->flops / f->ms_median * 1e-6);
-    if (f->flops > 0 && f->peak_gflops > 0) printf(" (%.0f %% of the peak)", f->flops / f->ms_median * 1e-4 / f->peak_gflops);
+    if (f->flops > 0 && f->peak_gflops > 0)
+        printf(" (%.0f %% of the peak)", f->flops / f->ms_median * 1e-4 / f->peak_gflops);
     putchar('\n');
     fflush(stdout);
 }
@@ -206,8 +207,8 @@ void meter_write(const char *path, const figures *f, int n)
     fputs("[", out);
     for (int i = 0; i < n; i++, f++) {
         const double rate = f->ms_median > 0 ? 1e3 / f->ms_median : 0, gflops = f->flops * rate * 1e-9;
-        fprintf(out, "%s\n {\"workload\": \"%s\", \"variant\": \"%s\", \"threads\": %d, \"blas_core\": \"%s\"", i ? "," : "",
-                f->workload, f->variant, f->threads, f->blas_core);
+        fprintf(out, "%s\n {\"workload\": \"%s\", \"variant\": \"%s\", \"threads\": %d, \"blas_core\": \"%s\"",
+                i ? "," : "", f->workload, f->variant, f->threads, f->blas_core);
         number(out, "ms_median", f->ms_median);
         number(out, "ms_min", f->ms_min);
         number(out, "tokens_per_s", f->tokens * rate);

@@ -40,7 +40,7 @@ typedef struct figures {
 } figures;
 
 /* Takes the time of steps: warms up, then `repeat` times so many steps that they take a twentieth of a second. Fills in the
- * times, and the most memory that the process has ever had. false as soon as a step returns false. */
+ * times, and the most memory that the process has ever had: for that of one workload, measure no other beside it. false as soon as a step returns false. */
 bool meter_run(bool (*step)(void *data), void *data, int repeat, figures *out);
 
 /* Multiply-adds of registers alone, times two, in 10^9 a second: what `threads` cores can do at best. 0 where unknown. */

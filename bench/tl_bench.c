@@ -15,10 +15,12 @@ typedef struct runner {
     tl_model *model;
     tl_array in[MAX_INPUTS];
     int n;
-    tl_plan *plan;
+    tl_plan *plan;       /* RUN; trainers have their own */
     tl_session *session; /* RUN */
     tl_trainer *trainer; /* TRAIN */
     double loss;         /* TRAIN: of the last step */
+    size_t arena_bytes;
+    int instructions;
 } runner;
 
 static void must(bool good)
@@ -84,13 +86,19 @@ static void open_runner(runner *r, const workload *w)
         if (!a->data) meter_fail("out of memory");
         in->fill(in, &random, a->data);
     }
-    r->plan = compile(r);
+    tl_plan *plan = compile(r);
+    r->arena_bytes = tl_plan_arena_bytes(plan);
+    r->instructions = tl_plan_instructions(plan);
+    if (w->kind == RUN) {
+        r->plan = plan;
+        r->session = tl_session_new(r->model);
+        must(r->session);
+    } else {
+        tl_plan_free(plan);
+    }
     if (w->kind == TRAIN) {
         r->trainer = tl_trainer_new(r->model, w->model, .user = &r->w, .optimizer = w->optimizer, .clip_norm = w->clip);
         must(r->trainer);
-    } else {
-        r->session = tl_session_new(r->model);
-        must(r->session);
     }
 }
 
@@ -157,7 +165,11 @@ static void check_run(runner *r)
     printf("output %.4f", sqrt(second));
 }
 
-static void check_compile(runner *r) { printf("%d instructions", tl_plan_instructions(r->plan)); }
+static void check_compile(runner *r)
+{
+    expect(r->instructions > 0, "a plan without instructions");
+    printf("%d instructions", r->instructions);
+}
 
 static void (*const check_of[])(runner *r) = { [TRAIN] = check_train, [RUN] = check_run, [COMPILE] = check_compile };
 
@@ -208,7 +220,8 @@ static void check_flops(runner *r)
     const int64_t T = r->in[0].dim[0], B = r->in[0].dim[1];
     if (!r->w.tokens) return;
     const double said = workload_flops(&r->w) * (double)(T * B) / (double)r->w.tokens, found = flops_on_tape(r);
-    expect(found <= said * (1 + 1e-12) && found >= said * (1 - 1.0 / (3.0 * (double)T)), "other FLOPs than the table says");
+    expect(found <= said * (1 + 1e-12) && found >= said * (1 - 1.0 / (3.0 * (double)T)),
+           "other FLOPs than the table says");
 }
 
 static bool check(const workload *w)
@@ -220,7 +233,7 @@ static bool check(const workload *w)
     expect(tl_model_size(r.model) == w->parameters, "another number of parameters than the table says");
     check_flops(&r);
     check_of[w->kind](&r);
-    printf(failure ? ": FAILED: %s\n" : "\n", failure);
+    printf("%s%s\n", failure ? ": FAILED: " : "", failure ? failure : "");
     close_runner(&r);
     return !failure;
 }
@@ -238,9 +251,14 @@ static figures measure(const workload *w, const meter_args *args, double peak)
 {
     runner r;
     open_runner(&r, w);
-    figures f = { .workload = w->name, .variant = "tapeloop", .threads = args->threads, .peak_gflops = peak,
-                  .tokens = (double)w->tokens, .flops = workload_flops(w), .parameters = tl_model_size(r.model),
-                  .arena_bytes = tl_plan_arena_bytes(r.plan) };
+    figures f = { .workload = w->name,
+                  .variant = "tapeloop",
+                  .threads = args->threads,
+                  .peak_gflops = peak,
+                  .tokens = (double)w->tokens,
+                  .flops = workload_flops(w),
+                  .parameters = tl_model_size(r.model),
+                  .arena_bytes = r.arena_bytes };
     snprintf(f.blas_core, sizeof f.blas_core, "%s", blas_core());
     must(meter_run(step_of[w->kind], &r, args->repeat, &f));
     meter_print(&f);
@@ -255,7 +273,7 @@ int main(int argc, char **argv)
     int n = 0, failures = 0, wanted = 0;
     if (!all) meter_fail("out of memory");
     const double peak = args.list || args.check ? 0 : meter_peak(args.threads);
-    if (!args.list) printf("%s; %d threads; peak %.1f GFLOP/s\n", tl_build_info(), args.threads, peak);
+    if (peak > 0) printf("%s; threads: %d; peak %.1f GFLOP/s\n", tl_build_info(), args.threads, peak);
     for (const workload *w = workloads; w < workloads + n_workloads; w++) {
         if (!meter_wants(&args, w->name)) continue;
         wanted++;

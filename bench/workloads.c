@@ -66,8 +66,9 @@ static tl_tensor hello(tl_scope *s, const tl_tensor *in, void *user)
  * parameters in the order of their requests. */
 static tl_tensor layer(tl_scope *s, const tl_tensor *in, void *user)
 {
-    static const char *const name[] = { "dx", "d0", "d1", "d2", "d3", "d4",  "d5",
-                                        "d6", "d7", "d8", "d9", "d10", "d11" };
+    static const char *const name[] = {
+        "dx", "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11"
+    };
     enum { MAX = sizeof name / sizeof *name };
     const workload *w = user;
     tl_tensor y = tl_rnn(s, in[0], w->cell(s), .units = 256, .return_sequences = true);
@@ -135,34 +136,42 @@ static void ramp(const input *in, uint64_t *random, void *data)
     for (int64_t i = 0; i < n; i++) x[i] = (int32_t)(in->lo + (in->hi - in->lo) * (double)i / (double)(n - 1));
 }
 
-#define IDS(vocab, ...) { TL_I32, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ }, ids, 0, vocab }
-#define NUMBERS(...) { TL_F32, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ }, uniform, -1, 1 }
+#define IDS(vocab, ...)                                                                                                \
+    {                                                                                                                  \
+        TL_I32, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ }, ids, 0, vocab                           \
+    }
+#define NUMBERS(...)                                                                                                   \
+    {                                                                                                                  \
+        TL_F32, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ }, uniform, -1, 1                          \
+    }
 
 /* ---- the table ---------------------------------------------------------------------------------------------- */
 
-#define OPTIMIZER(...) { .size = sizeof(tl_optimizer_desc), __VA_ARGS__ }
+#define OPTIMIZER(...)                                                                                                 \
+    {                                                                                                                  \
+        .size = sizeof(tl_optimizer_desc), __VA_ARGS__                                                                 \
+    }
 
 /* char_lm's, T 64 and B 32: 2048 tokens. */
 #define CHAR_LM                                                                                                        \
-    .optimizer = OPTIMIZER(.rule = TL_ADAM), .clip = 1, .tokens = 2048,                                                \
-    .inputs = { IDS(100, 64, 32), IDS(100, 64, 32) }
+    .optimizer = OPTIMIZER(.rule = TL_ADAM), .clip = 1, .tokens = 2048, .inputs = { IDS(100, 64, 32), IDS(100, 64, 32) }
 
 /* Its model with a cell of `gates` gates, and `more` parameters beside embedding, gates and dense layer. */
 #define CUSTOM(gates, more)                                                                                            \
     .model = char_lm, CHAR_LM, .parameters = 6400 + (gates) * (320 * 256 + 256) + 25700 + (more),                      \
-    .products = { { 2048, 320, (gates) * 256, 3 }, { 2048, 256, 100, 3 } }
+    .products = { { 2048, 320, (gates)*256, 3 }, { 2048, 256, 100, 3 } }
 
 #define COMPILED(T)                                                                                                    \
     .kind = COMPILE, .model = char_lm, .cell = library_lstm, .parameters = 360804,                                     \
     .inputs = { IDS(100, T, 32), IDS(100, T, 32) }
 
 #define LAYER(gates, biases)                                                                                           \
-    .kind = RUN, .model = layer, .tokens = 2048, .parameters = (gates) * 512 * 256 + (biases) * 256,                   \
-    .inputs = { NUMBERS(64, 32, 256), NUMBERS(64, 32, 256) }, .products = { { 2048, 512, (gates) * 256, 3 } }
+    .kind = RUN, .model = layer, .tokens = 2048, .parameters = (gates)*512 * 256 + (biases)*256,                       \
+    .inputs = { NUMBERS(64, 32, 256), NUMBERS(64, 32, 256) }, .products = { { 2048, 512, (gates)*256, 3 } }
 
 const workload workloads[] = {
-    { "char_rnn", "one-hot 60, SimpleRNN(128), Dense(60) on the last step, T 10, B 128, RMSprop",
-      .model = char_rnn, .optimizer = OPTIMIZER(.rule = TL_RMSPROP), .tokens = 1280, .parameters = 31932,
+    { "char_rnn", "one-hot 60, SimpleRNN(128), Dense(60) on the last step, T 10, B 128, RMSprop", .model = char_rnn,
+      .optimizer = OPTIMIZER(.rule = TL_RMSPROP), .tokens = 1280, .parameters = 31932,
       .inputs = { IDS(60, 10, 128), IDS(60, 128) },
       .products = { { 1280, 60, 128, 2 }, { 1280, 128, 128, 3 }, { 128, 128, 60, 3 } } },
     { "char_lm", "Embedding(100, 64), LSTM(256), Dense(100) on every step, T 64, B 32, Adam, clip 1",
@@ -171,17 +180,17 @@ const workload workloads[] = {
       .model = word_lm, .optimizer = OPTIMIZER(.rule = TL_SGD, .lr = 1), .clip = 5, .tokens = 700,
       .parameters = 14448400, .inputs = { IDS(10000, 35, 20), IDS(10000, 35, 20) },
       .products = { { 700, 1024, 2048, 3 }, { 700, 1024, 2048, 3 }, { 700, 512, 10000, 3 } } },
-    { "gru_classify", "input 64, GRU(256), Dense(10) on the last step, T 64, B 64, Adam",
-      .model = gru_classify, .optimizer = OPTIMIZER(.rule = TL_ADAM), .tokens = 4096, .parameters = 249866,
+    { "gru_classify", "input 64, GRU(256), Dense(10) on the last step, T 64, B 64, Adam", .model = gru_classify,
+      .optimizer = OPTIMIZER(.rule = TL_ADAM), .tokens = 4096, .parameters = 249866,
       .inputs = { NUMBERS(64, 64, 64), IDS(10, 64) },
       .products = { { 4096, 64, 768, 2 }, { 4096, 256, 768, 3 }, { 64, 256, 10, 3 } } },
     { "sentiment", "Embedding(100000, 32), SimpleRNN(64), Dense(1) on the last step, T 200, B 64, Adam on used rows",
-      .model = sentiment, .optimizer = OPTIMIZER(.rule = TL_ADAM, .lazy = true), .tokens = 12800,
-      .parameters = 3206273, .inputs = { IDS(100000, 200, 64), { TL_F32, 2, { 64, 1 }, either, 0, 1 } },
+      .model = sentiment, .optimizer = OPTIMIZER(.rule = TL_ADAM, .lazy = true), .tokens = 12800, .parameters = 3206273,
+      .inputs = { IDS(100000, 200, 64), { TL_F32, 2, { 64, 1 }, either, 0, 1 } },
       .products = { { 12800, 96, 64, 3 }, { 64, 64, 1, 3 } } },
-    { "hello", "Embedding(8, 8), SimpleRNN(16), Dense(8) on the last step, T 4, B 6, Adam",
-      .model = hello, .optimizer = OPTIMIZER(.rule = TL_ADAM), .tokens = 24, .parameters = 600,
-      .inputs = { IDS(8, 4, 6), IDS(8, 6) }, .products = { { 24, 24, 16, 3 }, { 6, 16, 8, 3 } } },
+    { "hello", "Embedding(8, 8), SimpleRNN(16), Dense(8) on the last step, T 4, B 6, Adam", .model = hello,
+      .optimizer = OPTIMIZER(.rule = TL_ADAM), .tokens = 24, .parameters = 600, .inputs = { IDS(8, 4, 6), IDS(8, 6) },
+      .products = { { 24, 24, 16, 3 }, { 6, 16, 8, 3 } } },
     { "layer", "LSTM(256) alone, input 256, T 64, B 32, forward and backward with the input's gradient",
       .cell = library_lstm, LAYER(4, 4) },
     { "layer_gru", "GRU(256) alone, likewise", .cell = library_gru, LAYER(3, 6) },
@@ -194,13 +203,11 @@ const workload workloads[] = {
     { "custom_bigru", "the same with two layers of a bidirectional GRU", .cell = gru, .model = char_lm_bidirectional,
       CHAR_LM, .parameters = 6400 + 2 * 768 * (320 + 1) + 2 * 768 * (768 + 1) + 51300,
       .products = { { 2048, 320, 1536, 3 }, { 2048, 768, 1536, 3 }, { 2048, 512, 100, 3 } } },
-    { "stream", "LSTM(256), input 64, one row, one step of inference at a time",
-      .kind = RUN, .model = stream, .tokens = 1, .parameters = 328704, .inputs = { NUMBERS(1, 1, 64) },
-      .products = { { 1, 320, 1024, 1 } } },
+    { "stream", "LSTM(256), input 64, one row, one step of inference at a time", .kind = RUN, .model = stream,
+      .tokens = 1, .parameters = 328704, .inputs = { NUMBERS(1, 1, 64) }, .products = { { 1, 320, 1024, 1 } } },
     { "ragged", "char_lm on rows of 8 to 64 steps, the rest masked; real tokens and their products count",
       .cell = library_lstm, .model = char_lm, .optimizer = OPTIMIZER(.rule = TL_ADAM), .clip = 1, .tokens = 1137,
-      .parameters = 360804,
-      .inputs = { IDS(100, 64, 32), IDS(100, 64, 32), { TL_I32, 1, { 32 }, ramp, 8, 64 } },
+      .parameters = 360804, .inputs = { IDS(100, 64, 32), IDS(100, 64, 32), { TL_I32, 1, { 32 }, ramp, 8, 64 } },
       .products = { { 1137, 320, 1024, 3 }, { 1137, 256, 100, 3 } } },
     { "compile", "recording, gradient and compilation of char_lm, T 64", COMPILED(64) },
     { "compile_2000", "the same, T 2000", COMPILED(2000) },
