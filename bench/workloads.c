@@ -84,7 +84,7 @@ static tl_tensor layer(tl_scope *s, const tl_tensor *in, void *user)
 static tl_tensor stream(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)user;
-    tl_output(s, "y", tl_lstm(s, in[0], .units = 256, .stateful = true));
+    tl_output(s, "y", tl_lstm(s, in[0], .units = 256, .stateful = true, .return_sequences = true));
     return TL_NONE;
 }
 
