@@ -3,7 +3,7 @@
  *     PROGRAM [WORKLOAD...] [--threads N] [--repeat R] [--json FILE]
  *     PROGRAM --list                                       one line for each workload: its name, then what it is
  *
- * Workloads may be shell patterns; none means all. peer_torch.py takes the same command line and writes the same JSON. */
+ * Workloads may be shell patterns; none means all. peer_torch.py takes the same and writes the same JSON. */
 #ifndef METER_H
 #define METER_H
 
@@ -39,11 +39,12 @@ typedef struct figures {
     char blas_core[32];
 } figures;
 
-/* Takes the time of steps: warms up, then `repeat` times so many steps that they take a twentieth of a second. Fills in the
- * times, and the most memory that the process has ever had: for that of one workload, measure no other beside it. false as soon as a step returns false. */
+/* Takes the time of steps: warms up, then `repeat` times so many steps that they take a twentieth of a second. Fills in
+ * the times, and the most memory that the process has ever had: for that of one workload, measure no other beside it.
+ * false as soon as a step returns false. */
 bool meter_run(bool (*step)(void *data), void *data, int repeat, figures *out);
 
-/* Multiply-adds of registers alone, times two, in 10^9 a second: what `threads` cores can do at best. 0 where unknown. */
+/* FLOPs of multiply-adds in registers alone, in 10^9 a second: what `threads` cores can do at best. 0 where unknown. */
 double meter_peak(int threads);
 
 /* A line for people on stdout, and all to a file as a list of objects. */

@@ -1,5 +1,5 @@
-/* bench/peer_onednn.c - oneDNN's RNN primitives on the workloads that are a layer alone. A training step is what one costs in
- * a program that changes its weights: they lie in plain format, and are brought into the primitives' own at each step. */
+/* bench/peer_onednn.c - oneDNN's RNN primitives on the workloads that are a layer alone. A training step is what one
+ * costs in a program that changes its weights: they lie in plain format, and are brought into the primitives' own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,8 +176,8 @@ static void add_reorder(runner *r, const dnnl_memory_desc_t *from_md, dnnl_memor
 
 static bool is_diff(int arg) { return arg >= DNNL_ARG_DIFF_SRC_0; }
 
-/* Adds the primitive to the step, after the changes of format that it needs. Matrices' gradients are left in its own format, which is
- * to its favour. */
+/* Adds the primitive to the step, after the changes of format that it needs. Matrices' gradients are left in its own
+ * format, which is to its favour. */
 static void add_primitive(runner *r, dnnl_primitive_desc_t pd, bool forward, dnnl_memory_t workspace)
 {
     call c = { 0 };

@@ -4,8 +4,8 @@
     peer_torch.py [WORKLOAD...] [--variant V] [--threads N] [--repeat R] [--json FILE]
     peer_torch.py --list            lines of a workload and one of its variants
 
-Variants: fused (nn.LSTM and the like), sparse (fused, and embeddings with sparse gradients), eager (a loop over time in Python,
-products with the input taken out of it), script (the same through TorchScript), cell (nn.LSTMCell)."""
+Variants: fused (nn.LSTM and the like), sparse (fused, and embeddings with sparse gradients), eager (a loop over time in
+Python, products with the input taken out of it), script (the same through TorchScript), cell (nn.LSTMCell)."""
 import argparse
 import fnmatch
 import json
@@ -152,7 +152,7 @@ class BothWays(nn.Module):
         return torch.cat([self.forwards(x), self.backwards(x.flip(0)).flip(0)], 2)
 
 
-# ---- models: (parameters' modules, loss of a step) ------------------------------------------------------------------
+# ---- models: (parameters' modules, loss of a step) ----------------------------------------------------------------
 
 
 def ids(vocab, *shape):
@@ -236,7 +236,7 @@ def ragged(variant):
     return [embedding, rnn, dense], lambda: F.cross_entropy(dense(rnn(pack(embedding(x)))[0].data), y)
 
 
-# ---- steps: (step(), parameters, a number that shows whether all is well) -------------------------------------------
+# ---- steps: (step(), parameters, a number that shows whether all is well) -----------------------------------------
 
 
 def adam(p):
@@ -319,7 +319,7 @@ WORKLOADS = {
 }
 
 
-# ---- measuring ------------------------------------------------------------------------------------------------------
+# ---- measuring ----------------------------------------------------------------------------------------------------
 
 
 def timed(step, n):

@@ -1,5 +1,5 @@
-/* bench/tl_bench.c - the library's own figures: each workload's steps, timed; with --check, proof that they do what their
- * names say. */
+/* bench/tl_bench.c - the library's own figures: each workload's steps, timed; with --check, proof that they do what
+ * their names say. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +129,8 @@ static double squares(const tl_array *a)
     return sum;
 }
 
-/* An output that is finite, not all zeros, and shaped as the first input but for its last axis, which is `last`. Its squares. */
+/* Checks an output: finite, not all zeros, shaped as the first input but for its last axis, which is `last`. Returns
+ * the sum of its squares. */
 static double check_output(runner *r, const char *name, int64_t last)
 {
     tl_array y;
@@ -142,7 +143,8 @@ static double check_output(runner *r, const char *name, int64_t last)
     return sum;
 }
 
-/* Where rows have lengths (the third input), they hold as many tokens as the table says, and what is behind them does not matter. */
+/* Where rows have lengths (the third input), they hold as many tokens as the table says, and what is behind them does
+ * not matter. */
 static void check_padding(runner *r)
 {
     if (r->n < 3) return;
@@ -233,8 +235,8 @@ static double flops_on_tape(runner *r)
     return flops;
 }
 
-/* The table's FLOPs are those of the tape, but that nobody asks for the gradient of the first state: a third of one step's
- * products with the state. Where only real tokens count, the tape computes all. */
+/* The table's FLOPs are those of the tape, but that nobody asks for the gradient of the first state: a third of one
+ * step's products with the state. Where only real tokens count, the tape computes all. */
 static void check_flops(runner *r)
 {
     const int64_t T = r->in[0].dim[0], B = r->in[0].dim[1];

@@ -62,8 +62,8 @@ static tl_tensor hello(tl_scope *s, const tl_tensor *in, void *user)
     return tl_cross_entropy(tl_dense(s, tl_simple_rnn(s, x, .units = 16), .units = 8), in[1]);
 }
 
-/* in[0]: x [T, B, D]; in[1]: the gradient of the layer's output. All gradients are results: "dx", and "d0", "d1", ... of the
- * parameters in the order of their requests. */
+/* in[0]: x [T, B, D]; in[1]: the gradient of the layer's output. All gradients are results: "dx", and "d0", "d1", ...
+ * of the parameters in the order of their requests. */
 static tl_tensor layer(tl_scope *s, const tl_tensor *in, void *user)
 {
     static const char *const name[] = {
