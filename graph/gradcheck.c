@@ -43,8 +43,6 @@ typedef struct tl_checker {
 
 static tl_status no_memory(void) { return tl_report(TL_E_MEMORY, "tl_gradcheck: out of memory"); }
 
-static double option(double v, double fallback) { return v == TL_ZERO ? 0 : v != 0 ? v : fallback; }
-
 /* ---- inputs and variables ------------------------------------------------------------------------------------- */
 
 static tl_variable *add_variable(tl_checker *c, tl_variable v)
@@ -293,8 +291,8 @@ typedef enum tl_verdict { TL_AGREES, TL_KINK, TL_DIFFERS } tl_verdict;
 static tl_status judge(tl_checker *c, const tl_variable *v, double centre, double analytic, double size,
                        tl_verdict *verdict, tl_difference *shown)
 {
-    const double rtol = option(c->o->rtol, 1e-6), atol = option(c->o->atol, 1e-9);
-    double h = option(c->o->step, 1e-4) * v->scale, before = 0;
+    const double rtol = tl_number(c->o->rtol, 1e-6), atol = tl_number(c->o->atol, 1e-9);
+    double h = tl_number(c->o->step, 1e-4) * v->scale, before = 0;
     bool kinked = true, jumps = true;
     *verdict = TL_DIFFERS;
     for (int attempt = 0; attempt < 4; attempt++, h /= 16) {
@@ -321,7 +319,7 @@ static void note_worst(tl_checker *c, const tl_variable *v, int64_t element, con
                        double size, bool failed)
 {
     tl_gradcheck_result *r = c->result;
-    const double rtol = option(c->o->rtol, 1e-6), floor = rtol > 0 ? option(c->o->atol, 1e-9) / rtol : 0;
+    const double rtol = tl_number(c->o->rtol, 1e-6), floor = rtol > 0 ? tl_number(c->o->atol, 1e-9) / rtol : 0;
     const double s = fmax(fmax(size, floor), fmax(fabs(d->numeric), fabs(analytic)));
     double error = fabs(d->numeric - analytic) / (s > 0 ? s : 1);
     if (isnan(error)) error = INFINITY;
@@ -455,7 +453,7 @@ static tl_status check_options(const tl_gradcheck_opts *o, const tl_array *input
     const double positive[] = { o->rtol, o->atol, o->step };
     static const char *const name[] = { "rtol", "atol", "step" };
     for (int i = 0; i < 3; i++)
-        if (!(positive[i] >= 0) && positive[i] != TL_ZERO)
+        if (!(tl_number(positive[i], 0) >= 0))
             return tl_report(TL_E_ARGUMENT, "tl_gradcheck: .%s may not be %g", name[i], positive[i]);
     if (o->step == TL_ZERO || o->directions < 0)
         return tl_report(TL_E_ARGUMENT, "tl_gradcheck: .step and .directions must be above zero");

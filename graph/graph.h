@@ -139,8 +139,17 @@ typedef struct tl_place {
 #endif
 #define TL_NOWHERE ((tl_place){ 0, 0 })
 
-/* In an option where zero is legal but is not the default: the number zero, said aloud. Fits int, int64_t, double. */
+/* In any option that takes a number (but seeds and keys): the number zero, said aloud, where a plain 0 means the default.
+ * Fits int, int64_t, double. The functions read it: the default for 0, 0 for TL_ZERO, else what is given. */
 #define TL_ZERO (-2147483647)
+static inline double tl_number(double given, double otherwise)
+{
+    return given == 0 ? otherwise : given == TL_ZERO ? 0 : given;
+}
+static inline int64_t tl_whole(int64_t given, int64_t otherwise)
+{
+    return given == 0 ? otherwise : given == TL_ZERO ? 0 : given;
+}
 
 /* Declares fn(...) and the twin that is told its caller's place, which the macro of the same name calls. */
 #define TL_PLACED(type, fn, ...)                                                                                       \

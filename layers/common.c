@@ -36,7 +36,7 @@ bool tl__size(tl_place at, tl_scope *s, const char *call, const char *option, in
 {
     if (v > 0) return true;
     if (v == 0) tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s is missing", call, option);
-    else tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %lld must be at least 1", call, option, (long long)v);
+    else tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %lld must be at least 1", call, option, (long long)tl_whole(v, 0));
     return false;
 }
 
@@ -49,7 +49,8 @@ bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, 
 
 bool tl__rate(tl_place at, tl_scope *s, const char *call, const char *option, double v)
 {
-    if (v == TL_ZERO || (v >= 0 && v < 1)) return true;
+    v = tl_number(v, 0);
+    if (v >= 0 && v < 1) return true;
     tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %g must be at least 0 and less than 1", call, option, v);
     return false;
 }

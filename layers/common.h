@@ -24,9 +24,6 @@ bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, 
 bool tl__rate(tl_place at, tl_scope *s, const char *call, const char *option, double v); /* 0 and up, less than 1 */
 bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, tl_tensor x, int min_rank);
 
-/* An option's number: its default where it is 0, and 0 where it is TL_ZERO. */
-static inline double tl__number(double v, double otherwise) { return v == 0 ? otherwise : v == TL_ZERO ? 0 : v; }
-
 static inline tl_init tl__init_or(tl_init given, tl_init otherwise) { return given.fill ? given : otherwise; }
 
 /* What a cell's options o hand on to each of its gates; bias: where the gate's b starts, 0: as .bias_init says. */

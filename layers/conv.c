@@ -29,11 +29,11 @@ static tl_tensor conv1d(tl_place at, tl_scope *s, tl_tensor x, const tl_convolut
 {
     const kernel k = { "convolution1d", 1, { o->kernel }, o->units, o->no_bias, o->kernel_init, o->bias_init };
     tl_tensor W, b;
-    if (o->causal && (o->begin || o->end || o->same))
+    if (o->causal && (tl_whole(o->begin, 0) || tl_whole(o->end, 0) || o->same))
         return tl_error_at(at, s, TL_E_ARGUMENT, "%s: both .causal and other padding", k.call);
     if (!parameters(at, s, x, &k, &W, &b)) return tl__failed(at, s);
     int64_t past;
-    if (__builtin_mul_overflow(o->kernel - 1, o->dilation ? o->dilation : 1, &past)) past = -1; /* is refused */
+    if (__builtin_mul_overflow(o->kernel - 1, tl_whole(o->dilation, 1), &past)) past = -1; /* is refused */
     const tl_tensor y = tl_conv1d(x, W, b, .stride = o->stride, .dilation = o->dilation,
                                   .begin = o->causal ? past : o->begin, .end = o->end, .same = o->same);
     return o->activation ? o->activation(y) : y;

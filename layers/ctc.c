@@ -131,6 +131,7 @@ tl_tensor tl_ctc_loss_opt(tl_place at, tl_scope *s, tl_tensor log_probs, tl_tens
     tl_ctc_opts o;
     if (tl_absent(targets)) return TL_NONE;
     if (!tl__options(at, s, "ctc_loss", &o, sizeof o, given)) return tl__failed(at, s);
+    o.blank = tl_whole(o.blank, 0);
     alignment a = { .s = s,
                     .log_probs = log_probs,
                     .targets = targets,

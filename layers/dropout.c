@@ -13,7 +13,7 @@ static bool accepts(tl_place at, tl_scope *s, tl_tensor x, double rate, unsigned
 
 static tl_tensor dropout(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout_opts *o)
 {
-    const double rate = tl__number(o->rate, 0);
+    const double rate = tl_number(o->rate, 0);
     if (!accepts(at, s, x, rate, o->shared)) return tl__failed(at, s);
     if (!tl_training(s) || rate == 0) return x;
     tl_shape shape = tl_shape_of(x);

@@ -47,7 +47,7 @@ static tl_tensor fixed_rows(tl_place at, tl_scope *s, int64_t padding, const tl_
 /* What stops the gradient of a row is put behind the look-up: it costs as much as there are ids, not as the table. */
 static tl_tensor embedding(tl_place at, tl_scope *s, tl_tensor ids, const tl_embedding_opts *o)
 {
-    const int64_t padding = o->padding_id == TL_ZERO ? 0 : o->padding_id ? o->padding_id : -1;
+    const int64_t padding = tl_whole(o->padding_id, -1);
     if (!tl__size(at, s, "embedding", ".vocab", o->vocab) || !tl__size(at, s, "embedding", ".units", o->units) ||
         !tl__operand(at, s, "embedding", "ids", ids, 0) ||
         (o->padding_id && !is_row(at, s, ".padding_id", padding, o->vocab)))
@@ -69,7 +69,9 @@ tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_emb
     tl_embedding_opts o;
     const tl_place_mark m = tl_enter(at, s);
     tl_tensor y;
-    if (!tl__options(at, s, "embedding", &o, sizeof o, given)) y = tl__failed(at, s);
+    const bool taken = tl__options(at, s, "embedding", &o, sizeof o, given);
+    o.n_frozen_rows = tl_whole(o.n_frozen_rows, 0);
+    if (!taken) y = tl__failed(at, s);
     else y = embedding(at, tl__inside(at, s, o.name ? o.name : "embedding"), ids, &o);
     if (!tl__well(s)) y = tl__failed(at, s);
     if (o.table && !tl__well(s)) *o.table = y;

@@ -21,7 +21,8 @@ static bool accepts(tl_place at, tl_scope *s, tl_tensor x, tl_tensor h, int64_t 
                     tl__print_shape(h).s);
         return false;
     }
-    if (o->gates < 0) tl_error_at(at, s, TL_E_ARGUMENT, "gate: .gates = %d must be at least 1", o->gates);
+    if (o->gates < 0)
+        tl_error_at(at, s, TL_E_ARGUMENT, "gate: .gates = %d must be at least 1", (int)tl_whole(o->gates, 1));
     return tl__size(at, s, "gate", ".units", units) && tl__finite(at, s, "gate", ".bias", o->bias) && tl__well(s);
 }
 
@@ -30,7 +31,7 @@ static tl_tensor biases(tl_scope *s, int64_t units, const tl_gate_opts *o)
 {
     tl_tensor b = TL_NONE, br = TL_NONE;
     if (!o->no_bias)
-        b = tl_param(s, "b", TL_DIMS(units), .init = tl__init_or(o->bias_init, tl_constant(tl__number(o->bias, 0))),
+        b = tl_param(s, "b", TL_DIMS(units), .init = tl__init_or(o->bias_init, tl_constant(tl_number(o->bias, 0))),
                      .frozen = o->frozen);
     if (o->recurrent_bias) br = tl_param(s, "br", TL_DIMS(units), .init = o->bias_init, .frozen = o->frozen);
     return tl_absent(br) ? b : tl_absent(b) ? br : tl_add(b, br);

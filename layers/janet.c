@@ -6,7 +6,7 @@ static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *h, const void *ctx)
     static const tl_janet_cell_opts defaults;
     const tl_janet_cell_opts *o = ctx ? ctx : &defaults;
     const tl_activation act = o->activation ? o->activation : tl_tanh;
-    const tl_tensor f = tl_sigmoid(tl_gate(s, "f", x, *h, .gates = 2, TL__GATE(o, tl__number(o->bias_forget, 1))));
+    const tl_tensor f = tl_sigmoid(tl_gate(s, "f", x, *h, .gates = 2, TL__GATE(o, tl_number(o->bias_forget, 1))));
     const tl_tensor c = act(tl_gate(s, "c", x, *h, .gates = 2, TL__GATE(o, 0)));
     return *h = tl_lerp(c, *h, f);
 }

@@ -41,7 +41,7 @@ static void normalise_all(stepping *q)
         q->h_part[k] = tl_gate(q->s, gate_name[k], TL_NONE, q->h, .units = q->units, .gates = n, .no_bias = true,
                                .recurrent_init = o->recurrent_init);
     }
-    const double epsilon = tl__number(o->epsilon, 1e-5);
+    const double epsilon = tl_number(o->epsilon, 1e-5);
     normalise(n, q->x_part + first, epsilon);
     normalise(n, q->h_part + first, epsilon);
 }
@@ -67,7 +67,7 @@ static tl_tensor normalised_cell(const stepping *q, tl_tensor c)
 {
     const tl_tensor gain = own_param(q->s, "norm", "g", q->units, tl_ones());
     const tl_tensor shift = own_param(q->s, "norm", "b", q->units, tl_zeros());
-    return tl_layer_norm(c, gain, shift, tl__number(q->o->epsilon, 1e-5));
+    return tl_layer_norm(c, gain, shift, tl_number(q->o->epsilon, 1e-5));
 }
 
 /* ---- one step --------------------------------------------------------------------------------------------------- */
@@ -111,7 +111,7 @@ static tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ct
     if (!accepts(s, now.h, c, q)) return tl__failed(TL_HERE, s);
     if (q->layer_norm) normalise_all(&now);
     if (!q->coupled) i = sigma(peep(&now, I, sum(&now, I, 0), c));
-    const tl_tensor f = sigma(peep(&now, F, sum(&now, F, tl__number(q->bias_forget, 1)), c));
+    const tl_tensor f = sigma(peep(&now, F, sum(&now, F, tl_number(q->bias_forget, 1)), c));
     const tl_tensor g = act(sum(&now, C, 0));
     const tl_tensor z = sum(&now, O, 0);
     state[1] = q->coupled ? tl_lerp(g, c, f) : tl_add(tl_mul(f, c), tl_mul(i, g));
@@ -140,9 +140,10 @@ tl_cell tl_lstm_cell_opt(tl_place at, tl_scope *s, const tl_lstm_cell_opts *give
     tl_lstm_cell_opts o;
     if (!tl__options(at, s, "lstm_cell", &o, sizeof o, given)) return lstm;
     if (!tl__finite(at, s, "lstm_cell", ".bias_forget", o.bias_forget)) return lstm;
+    o.projection = tl_whole(o.projection, 0);
     if (o.projection && !tl__size(at, s, "lstm_cell", ".projection", o.projection)) return lstm;
     if (!tl__finite(at, s, "lstm_cell", ".epsilon", o.epsilon)) return lstm;
-    if (tl__number(o.epsilon, 0) < 0)
+    if (tl_number(o.epsilon, 0) < 0)
         tl_error_at(at, s, TL_E_ARGUMENT, "lstm_cell: .epsilon = %g must not be negative", o.epsilon);
     if (o.projection) lstm.start = start_projected;
     lstm.ctx = tl_scope_copy(s, &o, sizeof o);

@@ -69,8 +69,8 @@ tl_tensor tl_batch_norm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_batc
     tl_tensor y;
     if (!tl__options(at, s, "batch_norm", &o, sizeof o, given)) y = tl__failed(at, s);
     else {
-        o.momentum = tl__number(o.momentum, 0.99);
-        o.epsilon = tl__number(o.epsilon, 1e-3);
+        o.momentum = tl_number(o.momentum, 0.99);
+        o.epsilon = tl_number(o.epsilon, 1e-3);
         y = tl__hand_on(batch_norm(at, tl__inside(at, s, o.name ? o.name : "batch_norm"), x, &o), x);
     }
     tl_leave(s, m);
@@ -109,7 +109,7 @@ tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor x, cons
     tl_tensor y;
     if (!tl__options(at, s, "layer_normalization", &o, sizeof o, given)) y = tl__failed(at, s);
     else {
-        o.epsilon = tl__number(o.epsilon, 1e-3);
+        o.epsilon = tl_number(o.epsilon, 1e-3);
         y = tl__hand_on(layer_norm(at, tl__inside(at, s, o.name ? o.name : "layer_normalization"), x, &o), x);
     }
     tl_leave(s, m);

@@ -29,7 +29,7 @@ static tl_tensor penalty(tl_place at, tl_scope *s, const char *pattern, const tl
     tl_tensor *param = tl_scope_copy(s, NULL, (size_t)n * sizeof *param), sum = TL_NONE;
     if (!param) return tl__failed(at, s);
     tl_params(s, pattern, param, n);
-    const double l1 = tl__number(o->l1, 0), l2 = tl__number(o->l2, 0);
+    const double l1 = tl_number(o->l1, 0), l2 = tl_number(o->l2, 0);
     for (int i = 0; i < n; i++) {
         if (l1 != 0) sum = plus(sum, tl_l1(param[i], l1));
         if (l2 != 0) sum = plus(sum, tl_l2(param[i], l2));

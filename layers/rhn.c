@@ -14,7 +14,7 @@ static tl_tensor highway(tl_scope *s, int l, tl_tensor x, tl_tensor h, const tl_
     const tl_tensor from = l ? TL_NONE : x;
     const tl_tensor c = act(tl_gate(layer, "c", from, h, .gates = 2, TL__GATE(o, 0)));
     const tl_tensor t = tl_sigmoid(
-        tl_gate(layer, "t", from, h, .gates = 2, TL__GATE(o, tl__number(o->bias_transform, -2))));
+        tl_gate(layer, "t", from, h, .gates = 2, TL__GATE(o, tl_number(o->bias_transform, -2))));
     const tl_tensor next = tl_lerp(h, c, t);
     tl_leave(s, m);
     return next;

@@ -50,7 +50,7 @@ static tl_tensor zoneout_step(tl_scope *s, tl_tensor x, tl_tensor *state, const 
     const tl_tensor *old = tl_scope_copy(s, state, (size_t)n * sizeof *state);
     tl_tensor y = tl_call(s, z->inner, x, state);
     for (int k = 0; old && k < n; k++) {
-        const double rate = tl__number(z->o.rates ? z->o.rates[k] : z->o.rate, 0);
+        const double rate = tl_number(z->o.rates ? z->o.rates[k] : z->o.rate, 0);
         if (rate > 0) y = tl__replace_state(y, state, k, zoned_out(s, old[k], state[k], rate));
     }
     return y;

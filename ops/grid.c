@@ -10,10 +10,19 @@ static bool options(void *to, size_t n, const void *from)
     return size >= sizeof size;
 }
 
+/* The default of these is 0, so TL_ZERO says the same. */
+static void read_zeros(tl_window_opts *o)
+{
+    o->begin = tl_whole(o->begin, 0);
+    o->end = tl_whole(o->end, 0);
+    o->fill = tl_number(o->fill, 0);
+}
+
 bool tl_grid_1d(tl_grid *g, int64_t size, const tl_window_opts *given)
 {
     *g = (tl_grid){ .n = 1, .first = 0, .size = { size } };
     const bool good = options(&g->along[0], sizeof g->along[0], given);
+    read_zeros(&g->along[0]);
     g->count_padding = g->along[0].count_padding;
     return good;
 }
@@ -23,10 +32,12 @@ bool tl_grid_2d(tl_grid *g, int64_t height, int64_t width, const tl_window2d_opt
     tl_window2d_opts o;
     const bool good = options(&o, sizeof o, given);
     *g = (tl_grid){ .n = 2, .first = 1, .size = { height, width }, .count_padding = o.count_padding };
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < 2; k++) {
         g->along[k] = (tl_window_opts){
             .stride = o.stride[k], .dilation = o.dilation[k], .begin = o.begin[k], .end = o.end[k], .same = o.same
         };
+        read_zeros(&g->along[k]);
+    }
     return good;
 }
 

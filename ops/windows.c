@@ -155,8 +155,8 @@ tl_tensor tl_windows_to(tl_place at, tl_tensor x, int axis, int64_t to, int64_t 
 {
     window_attr a = { .axis = axis, .to = to, .size = size, .begin = o->begin, .fill = o->fill };
     int64_t span, end = o->end, padded = 0;
-    a.stride = o->stride ? o->stride : 1;
-    a.dilation = o->dilation ? o->dilation : 1;
+    a.stride = tl_whole(o->stride, 1);
+    a.dilation = tl_whole(o->dilation, 1);
     a.length = tl_dim(x, axis);
     if (size < 1 || a.stride < 1 || a.dilation < 1 || __builtin_mul_overflow(size - 1, a.dilation, &span))
         return tl_apply_at(at, &tl_op_windows, &x, 1, &a); /* which refuses it */

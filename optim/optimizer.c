@@ -111,7 +111,7 @@ static tl_status resolve(tl_optimizer_desc *d)
             if (*value != 0) return tl_report(TL_E_ARGUMENT, "%s has no option %s", name, o->name);
             continue;
         }
-        *value = *value == 0 ? standard : *value == TL_ZERO ? 0 : *value;
+        *value = tl_number(*value, standard);
         if (!(*value >= 0 && *value < o->below))
             return tl_report(TL_E_ARGUMENT, "%s: %s = %g; it must be at least 0 and %s", name, o->name, *value,
                              isinf(o->below) ? "finite" : "below 1");

@@ -472,6 +472,17 @@ Test(options, that_make_no_sense_are_named)
     FAILS(TL_E_ARGUMENT, "esn_cell: .spectral_radius = inf", tl_esn_cell(r.s, .spectral_radius = INFINITY));
 }
 
+/* Zero columns are what 0 says: none, and no matrix. */
+Test(options, tl_zero_is_no_projection)
+{
+    const recording r = start_recording();
+    const tl_tensor y = tl_rnn(r.s, r.x, tl_lstm_cell(r.s, .projection = TL_ZERO), .units = 5);
+    cr_assert(!tl_failed(r.tape) && tl_dim(y, -1) == 5, "%s", tl_tape_message(r.tape));
+    cr_assert(tl_params(r.s, "*proj*", NULL, 0) == 0);
+    tl_tape_free(r.tape);
+    tl_model_free(r.model);
+}
+
 static tl_tensor from_states(recording r, tl_cell cell, int64_t h, int64_t c)
 {
     const tl_tensor initial[] = { tl_full(r.s, TL_DIMS(2, h), 0), tl_full(r.s, TL_DIMS(2, c), 0) };

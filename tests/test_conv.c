@@ -88,6 +88,19 @@ Test(conv, windows_are_pieces_of_an_axis)
     ARE(tl_windows(tl_reshape(tl_slice(ROW(1), 0, 0, 0), TL_DIMS(3, 0)), 0, 2), LIST(0), 2, 2, 0);
 }
 
+Test(conv, tl_zero_is_the_number_zero_in_every_option)
+{
+    const tl_tensor x = ROW(1, 2, 3), cube = tl_reshape(x, TL_DIMS(3, 1, 1));
+    ARE(tl_windows(x, 0, 2, .begin = 1, .end = TL_ZERO, .fill = TL_ZERO), LIST(0, 1, 1, 2, 2, 3), 3, 2);
+    ARE(tl_conv1d(cube, CUBE(2, 1, 1), TL_NONE, .begin = TL_ZERO, .end = 1, .fill = TL_ZERO), LIST(3, 5, 3), 3, 1, 1);
+    ARE(tl_max_pool1d(cube, 2, .begin = TL_ZERO, .stride = 1), LIST(2, 3), 2, 1, 1);
+    ARE(tl_average_pool2d(tl_reshape(x, TL_DIMS(1, 1, 3, 1)), 1, 3, .begin = { TL_ZERO, 1 },
+                          .end = { TL_ZERO, TL_ZERO }),
+        LIST(1.5), 1, 1, 1, 1);
+    REFUSED(tl_windows(tl_full(root, TL_DIMS(3), 1), 0, 2, .stride = TL_ZERO), ARGUMENT, "stride of 0 ");
+    REFUSED(tl_windows(tl_full(root, TL_DIMS(3), 1), 0, 2, .dilation = TL_ZERO), ARGUMENT, "dilation of 0 ");
+}
+
 typedef struct setting {
     int64_t T, B, C, K, O, stride, dilation, begin, end;
 } setting;

@@ -414,6 +414,7 @@ Test(ctc, says_what_is_wrong)
         { PROBS, TARGETS, SHAPE(TL_F64, 1, 2), NO_ARRAY, OPTIONS(0), TL_E_DTYPE, "length_mask" },
         { PROBS, TARGETS, NO_ARRAY, SHAPE(TL_I32, 2, 2, 1), OPTIONS(0), TL_E_SHAPE, "target_lengths [2,1] is not [B]" },
         { PROBS, TARGETS, NO_ARRAY, NO_ARRAY, OPTIONS(3), TL_E_ARGUMENT, ".blank = 3 is not one of 3 symbols" },
+        { PROBS, TARGETS, NO_ARRAY, NO_ARRAY, OPTIONS(TL_ZERO, (tl_reduction)9), TL_E_ARGUMENT, ".reduction = 9" },
         { PROBS, TARGETS, NO_ARRAY, NO_ARRAY, OPTIONS(-1), TL_E_ARGUMENT, ".blank = -1" },
         { PROBS, TARGETS, NO_ARRAY, NO_ARRAY, OPTIONS(0, (tl_reduction)9), TL_E_ARGUMENT, ".reduction = 9" },
         { PROBS, TARGETS, NO_ARRAY, NO_ARRAY, { 0 }, TL_E_ARGUMENT, "the options' .size is not set" },

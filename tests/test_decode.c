@@ -177,7 +177,7 @@ static void search_agrees(tl_model *m, net *n, double tolerance)
                                 .end = end < 0 ? 0
                                        : end   ? end
                                                : TL_ZERO,
-                                .length_penalty = alphas[c / COUNT(ends)]));
+                                .length_penalty = alphas[c / COUNT(ends)] == 0 ? TL_ZERO : alphas[c / COUNT(ends)]));
             cr_assert(found.sources == 1 && found.beam == width);
             for (int k = 0; k < width && k < n_want; k++) same_sequence(&found.sequence[k], &want[k], tolerance);
             for (int k = n_want; k < width; k++)
@@ -480,7 +480,8 @@ Test(sample, repeats_itself_for_the_same_seed_only)
         for (int i = 0; i < s->n; i++) cr_assert((s->ids[i] == 2) == (s->ended && i == s->n - 1));
     }
     cr_assert(same < 3, "%d", same);
-    GOOD(tl_sample(m, network, NULL, 0, &n, &drawn[3], .max_length = 9, .temperature = TL_ZERO, .start = 1));
+    GOOD(tl_sample(m, network, NULL, 0, &n, &drawn[3], .max_length = 9, .temperature = TL_ZERO, .start = 1,
+                   .top_k = TL_ZERO));
     tl_sequences best;
     GOOD(tl_beam_search(m, network, NULL, 0, &n, &best, .max_length = 9, .start = 1));
     same_results(&drawn[3].sequence[0], &best.sequence[0]);

@@ -99,14 +99,18 @@ static tl_status check_options(decoder *d, const tl_decode_opts *o)
     if (o) memcpy(&d->o, o, o->size < sizeof *o ? o->size : sizeof *o);
     o = &d->o;
     d->width = o->beam ? o->beam : 1;
-    d->end = o->end == TL_ZERO ? 0 : o->end ? o->end : -1;
+    d->end = (int32_t)tl_whole(o->end, -1);
+    d->o.start = (int32_t)tl_whole(o->start, 0);
+    d->o.top_k = (int)tl_whole(o->top_k, 0);
+    d->o.length_penalty = tl_number(o->length_penalty, 0);
+    d->o.temperature = tl_number(o->temperature, 1);
     const char *bad = o->size < sizeof o->size                                 ? "the options' .size is not set"
                       : o->max_length < 1                                      ? ".max_length must be at least 1"
                       : o->beam < 0                                            ? ".beam is negative"
                       : o->sources < 0                                         ? ".sources is negative"
                       : o->end < 0 && d->end                                   ? ".end is negative"
                       : !isfinite(o->length_penalty)                           ? ".length_penalty is not finite"
-                      : !(o->temperature >= 0) && o->temperature != TL_ZERO    ? ".temperature is negative or NaN"
+                      : !(o->temperature >= 0)                                 ? ".temperature is negative or NaN"
                       : o->top_k < 0                                           ? ".top_k is negative"
                       : o->prompt && o->n_prompt < 1                           ? ".prompt holds no symbol"
                       : o->session && tl_session_model(o->session) != d->model ? ".session is another model's"
@@ -119,7 +123,7 @@ static bool absent(const tl_array *a) { return a->rank < 0; }
 /* The axis that counts samples, as tl_array has it; -1 if there is none. */
 static int batch_axis(const tl_array *a)
 {
-    const int axis = a->batch_axis == TL_ZERO ? 0 : a->batch_axis ? a->batch_axis : a->rank > 1;
+    const int axis = (int)tl_whole(a->batch_axis, a->rank > 1);
     return axis >= 0 && axis < a->rank ? axis : -1;
 }
 
@@ -340,7 +344,7 @@ static hypothesis draw(const hypothesis *list, int64_t n, double temperature, do
 /* For each row one, by chance. */
 static tl_status choose_drawn(decoder *d, const tl_array *z, int64_t source, int64_t step, int64_t *n)
 {
-    const double temperature = d->o.temperature == TL_ZERO ? 0 : d->o.temperature ? d->o.temperature : 1;
+    const double temperature = d->o.temperature;
     const int64_t first = source * d->width, most = d->o.top_k < d->V ? d->o.top_k : 0;
     hypothesis *list = d->next + d->width;
     for (int64_t r = first; r < first + d->live[source]; r++) {

@@ -46,7 +46,7 @@ static tl_trainer *fail_new(tl_trainer *t, tl_status status, const char *sentenc
 }
 
 /* Neither negative nor NaN. */
-static bool clip_fits(double limit) { return limit >= 0; }
+static bool clip_fits(double limit) { return tl_number(limit, 0) >= 0; }
 
 tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer_opts *o)
 {
@@ -58,6 +58,8 @@ tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer
     tl_trainer *t = tl_resize(NULL, 0, sizeof *t);
     if (!t) return fail_new(NULL, TL_E_MEMORY, "out of memory");
     *t = (tl_trainer){ .model = model, .fn = fn, .o = *o };
+    t->o.clip_value = tl_number(o->clip_value, 0);
+    t->o.clip_norm = tl_number(o->clip_norm, 0);
     if (!t->o.plans) t->o.plans = PLANS;
     t->optimizer = tl_optimizer_new(model, o->optimizer.rule ? o->optimizer : tl_adam());
     if (!t->optimizer) return fail_new(t, TL_OK, NULL);
