@@ -328,8 +328,17 @@ TL_PLACED(tl_scope *, tl_again, tl_scope *s);
 TL_PLACED(tl_scope *, tl_steady, tl_scope *s);
 #define tl_steady(...) tl_steady_at(TL_HERE, __VA_ARGS__)
 
-/* A fresh visit of s in which the n given parameters (handles that tl_param returned) are the given tensors of the same
- * shape: inner-loop updates, weight normalisation, tied and generated weights. Else TL_E_ARGUMENT. */
+/* A fresh visit of s in which the n given parameters are the given tensors of the same shape: inner-loop updates, weight
+ * normalisation, tied and generated weights. Parameters are handles that tl_param returned, within an overlay also
+ * those of what stands for one parameter there, so overlays nest; else TL_E_ARGUMENT. Those of a layer that is ready
+ * made come from tl_params() once it has been called; what that first call computed, and nothing uses, is not run.
+ * Weight normalisation (Salimans & Kingma 2016) of an LSTM's four recurrent matrices:
+ *
+ *     tl_tensor U[4], V[4];
+ *     tl_lstm(s, x, .units = H);
+ *     const int n = tl_params(s, "lstm/?/U", U, 4);
+ *     for (int i = 0; i < n; i++) V[i] = tl_l2_normalize(U[i], TL_AXES(0), 1e-12);    times a gain, where one is wanted
+ *     tl_tensor h = tl_lstm(tl_overlay(s, n, U, V), x, .units = H); */
 TL_PLACED(tl_scope *, tl_overlay, tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors);
 #define tl_overlay(...) tl_overlay_at(TL_HERE, __VA_ARGS__)
 

@@ -168,13 +168,23 @@ tl_scope *tl_steady_at(tl_place at, tl_scope *s)
 /* Key in tape->params of what the gradient check has put in a parameter's place: its node, and this. */
 enum { PROBED = 1 };
 
-/* The parameter that tl_param() returned this node for. */
-static const tl_tape_param *param_of_node(const tl_tape *t, uint32_t id)
+/* The path of the one parameter that tl_param() returns this node for in s or around it: of the parameter itself, or of
+ * that which it stands for in an overlay. */
+static const char *path_of_node(const tl_scope *s, uint32_t id)
 {
+    const tl_tape *t = s->tape;
     const tl_node *node = &t->node[id];
-    if (node->op->role == TL_ROLE_PARAM) return &t->param[((const tl_index_attr *)node->attr)->index];
     const uint64_t *slot = tl_table_find(&t->params, id, PROBED);
-    return slot ? &t->param[*slot] : NULL;
+    const char *path = NULL;
+    if (node->op->role == TL_ROLE_PARAM) return t->param[((const tl_index_attr *)node->attr)->index].path;
+    if (slot) return t->param[*slot].path;
+    for (const tl_overlay_map *o = s->overlay; o; o = o->outer)
+        for (int i = 0; i < o->n; i++) {
+            if (o->tensor[i].id != id) continue;
+            if (path && path != o->path[i]) return NULL; /* it stands for several */
+            path = o->path[i];
+        }
+    return path;
 }
 
 tl_scope *tl_overlay_at(tl_place at, tl_scope *s, int n, const tl_tensor *params, const tl_tensor *tensors)
@@ -197,17 +207,16 @@ tl_scope *tl_overlay_at(tl_place at, tl_scope *s, int n, const tl_tensor *params
     for (int i = 0; i < n; i++) {
         const uint32_t p = tl_operand(t, at, params[i], "tl_overlay"), x = tl_operand(t, at, tensors[i], "tl_overlay");
         if (!p || !x) return s;
-        const tl_tape_param *param = param_of_node(t, p);
-        if (!param) {
+        o->path[i] = path_of_node(s, p);
+        o->tensor[i] = tensors[i];
+        if (!o->path[i]) {
             tl_tape_fail(t, at, TL_E_ARGUMENT, "tl_overlay: tensor %d is no parameter (what tl_param returned)", i);
             return s;
         }
-        if (!tl_shape_equal(&param->shape, &t->node[x].shape)) {
-            tl_tape_fail(t, at, TL_E_SHAPE, "tl_overlay: what stands for %s has another shape", param->path);
+        if (!tl_shape_equal(&t->node[p].shape, &t->node[x].shape)) {
+            tl_tape_fail(t, at, TL_E_SHAPE, "tl_overlay: what stands for %s has another shape", o->path[i]);
             return s;
         }
-        o->path[i] = param->path;
-        o->tensor[i] = tensors[i];
     }
     return move_to(at, new_scope(s, s->path, fresh_visit(s), o));
 }

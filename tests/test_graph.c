@@ -204,6 +204,30 @@ Test(overlay, gradient_flows_to_the_replacement)
     end();
 }
 
+/* tl_param() in a scope, and its normalised form in its place: knows of no overlay around it. */
+static tl_tensor normalised(tl_scope *s)
+{
+    const tl_tensor w = tl_param(s, "w", TL_DIMS(3)), v = tl_l2_normalize(w, TL_ALL, 1e-12);
+    return tl_param(tl_overlay(s, 1, &w, &v), "w", TL_DIMS(3));
+}
+
+Test(overlay, within_an_overlay_takes_what_stands_for_a_parameter)
+{
+    begin();
+    double values[3] = { 3, 0, 0 };
+    cr_assert_eq(set_param(model, "net/w", DOUBLES(values, 3)), TL_OK);
+    tl_scope *s = tl_in(root, "net");
+    VALUES_ARE(normalised(s), 1, 0, 0);
+    const tl_tensor W = tl_param(tl_again(s), "w", TL_DIMS(3)),
+                    step = tl_add(W, tl_const(s, TL_DIMS(3), (double[]){ 0, 4, 0 }));
+    VALUES_ARE(normalised(tl_overlay(s, 1, &W, &step)), 0.6, 0.8, 0);
+    VALUES_ARE(tl_param(tl_overlay(tl_overlay(s, 1, &W, &step), 1, &W, &W), "w", TL_DIMS(3)), 3, 0, 0);
+    ok();
+    tl_overlay(s, 1, &step, &W); /* outside it stands for nothing */
+    cr_assert_eq(tl_tape_status(tape), TL_E_ARGUMENT);
+    end();
+}
+
 static tl_tensor normalised_weights(tl_scope *s, const tl_tensor *in, void *user)
 {
     (void)in, (void)user;
