@@ -1,7 +1,8 @@
 /* layers/attention.c - softmax(score(query, keys)) values, for whole sequences, for steps of a decoder, and in heads.
  *
  * Inside, a batch row's keys lie together: queries [B, T, D], keys [B, S, E], values [B, S, V], weights [B, T, S];
- * heads are one more axis after B. Masks are added to the scores: 0 where a key counts, -inf where not. */
+ * heads are one more axis after B. Masks are added to the scores: 0 where a key counts, -inf where not; and what they
+ * leave out is made zero first, since a weight of 0 times a NaN would still be one. */
 #include "layers/common.h"
 
 #include <math.h>
@@ -119,8 +120,8 @@ static bool has_dims(tl_tensor x, int64_t first, int64_t second)
     return tl_rank(x) == 2 && tl_dim(x, 0) == first && tl_dim(x, 1) == second;
 }
 
-/* What the mask [S, B] of the keys adds to the scores: [B, 1, S], with heads [B, 1, 1, S]. */
-static tl_tensor key_bias(tl_place at, tl_scope *s, tl_tensor value, const request *r)
+/* The mask [S, B] of the keys; absent: all count. */
+static tl_tensor key_mask(tl_place at, tl_scope *s, tl_tensor value, const request *r)
 {
     const attention *o = &r->layer;
     const int64_t S = tl_dim(value, 0), B = tl_dim(value, 1);
@@ -134,8 +135,22 @@ static tl_tensor key_bias(tl_place at, tl_scope *s, tl_tensor value, const reque
     if (!has_dims(mask, S, B))
         return tl_error_at(at, s, TL_E_SHAPE, "%s: the mask of keys %s is not [S, B] of value %s", o->call,
                            tl__print_shape(mask).s, tl__print_shape(value).s);
+    return mask;
+}
+
+/* What it adds to the scores: [B, 1, S], with heads [B, 1, 1, S]. */
+static tl_tensor key_bias(tl_scope *s, tl_tensor mask, const attention *o)
+{
+    if (tl_absent(mask)) return mask;
+    const int64_t S = tl_dim(mask, 0), B = tl_dim(mask, 1);
     const tl_tensor bias = bias_of(s, tl_transpose(mask));
     return o->heads ? tl_reshape(bias, TL_DIMS(B, 1, 1, S)) : tl_reshape(bias, TL_DIMS(B, 1, S));
+}
+
+/* x with zeros where the mask of its rows, which may be absent, is 0. */
+static tl_tensor real_rows(tl_scope *s, tl_tensor mask, tl_tensor x)
+{
+    return tl_absent(mask) ? x : tl__where_rows(mask, x, tl_full(s, TL_SCALAR, 0));
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -199,7 +214,7 @@ static tl_memory remember(tl_place at, tl_scope *s, tl_tensor value, const reque
     attention o = r->layer;
     if (!options_fit(at, s, &o) || !sequence(at, s, o.call, "value", value)) return no_memory(at, s);
     const bool apart = !tl_absent(r->key);
-    const tl_tensor key = apart ? r->key : value;
+    tl_tensor key = apart ? r->key : value;
     if (apart && sequence(at, s, o.call, ".key", key) &&
         (tl_dim(key, 0) != tl_dim(value, 0) || tl_dim(key, 1) != tl_dim(value, 1)))
         tl_error_at(at, s, TL_E_SHAPE, "%s: .key %s and value %s differ before their last axis", o.call,
@@ -208,7 +223,11 @@ static tl_memory remember(tl_place at, tl_scope *s, tl_tensor value, const reque
     const char *path = tl_scope_path(s), *slash = strrchr(path, '/');
     o.name = slash ? slash + 1 : path; /* which lives as long as the tape */
     tl_memory m = { .units = o.heads ? o.units : tl_dim(value, -1), .options = tl_scope_copy(s, &o, sizeof o) };
-    m.bias = key_bias(at, s, value, r);
+    const tl_tensor mask = key_mask(at, s, value, r);
+    if (!tl__well(s)) return no_memory(at, s);
+    m.bias = key_bias(s, mask, &o);
+    value = real_rows(s, mask, value);
+    key = apart ? real_rows(s, mask, key) : value;
     if (o.heads) {
         m.keys = by_row(project(s, "key", key, o.heads * o.key_units, true, &o), o.heads);
         m.values = by_row(project(s, "value", value, o.heads * o.value_units, true, &o), o.heads);
@@ -260,7 +279,9 @@ static tl_tensor attend(tl_place at, tl_scope *s, const tl_memory *m, tl_tensor 
     const attention *o = m->options;
     const bool single = tl_rank(query) == 2;
     if (!query_fits(at, s, m, query, given)) return tl__failed(at, s);
-    tl_tensor q = single ? tl_expand_dims(query, 0) : query;
+    const tl_tensor mask = single || !tl_absent(given->query_mask) ? given->query_mask : tl__mask_of(query);
+    tl_tensor q = given->weights ? query : real_rows(s, mask, query); /* Keras' weights are those of masked ones too */
+    if (single) q = tl_expand_dims(q, 0);
     if (query_units(m, o)) q = project(s, "query", q, query_units(m, o), o->heads, o);
     tl_tensor bias = m->bias;
     if (given->causal) bias = causal_bias(s, bias, tl_dim(q, 0), tl_dim(m->keys, -2));
@@ -272,9 +293,7 @@ static tl_tensor attend(tl_place at, tl_scope *s, const tl_memory *m, tl_tensor 
         const int64_t T = tl_dim(c, 0), B = tl_dim(c, 1);
         y = project(s, "output", tl_reshape(c, TL_DIMS(T, B, o->heads * o->value_units)), o->units, true, o);
     }
-    y = of_query(y, single);
-    const tl_tensor mask = single || !tl_absent(given->query_mask) ? given->query_mask : tl__mask_of(query);
-    if (!tl_absent(mask)) y = tl__where_rows(mask, y, tl_full(s, TL_SCALAR, 0));
+    y = real_rows(s, mask, of_query(y, single));
     return single ? y : tl__hand_on(y, query);
 }
 

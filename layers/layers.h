@@ -474,8 +474,9 @@ TL_API tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, 
 
 /* Queries look values up by their keys: each result is sum_s w_s value_s, w = softmax over s of score(query, key_s).
  * Queries are [T, B, D] (result [T, B, V]), or one, [B, D] (result [B, V]): a decoder's step; values are [S, B, V],
- * keys [S, B, E]. A query for which every key is masked gets zeros. The result carries the mask of the queries. How
- * well query q fits key k: */
+ * keys [S, B, E]. A query for which every key is masked gets zeros. The result carries the mask of the queries. What is
+ * masked is never looked at: not even a NaN in a masked query, key or value reaches a result or a gradient. How well
+ * query q fits key k: */
 typedef enum tl_score {
     TL_SCORE_DOT,        /* q k; D = E. Luong et al. 2015; Keras' Attention */
     TL_SCORE_SCALED_DOT, /* q k / sqrt(E). Vaswani et al. 2017 */

@@ -147,6 +147,51 @@ Test(attention, padding_changes_no_bit_and_nothing_at_all_gives_zeros)
     }
 }
 
+/* The result and its gradients by the three inputs and the parameters, in one row. */
+static tl_tensor everything_fn(tl_scope *s, const tl_tensor *in, void *user)
+{
+    kind k = *(const kind *)user;
+    tl_tensor g[3], all[4], y;
+    tl_tensor x[INPUTS];
+    for (int i = 0; i < INPUTS; i++) x[i] = in[i];
+    if (k.query_mask) x[QUERY] = tl_masked(in[QUERY], tl_slice(tl_length_mask(in[LENGTHS], S), 0, 0, T));
+    y = kind_fn(s, x, &k);
+    tl_tensor param[16], slope[16];
+    const int n = tl_params(s, NULL, param, COUNT(param));
+    const tl_tensor loss = tl_sum(tl_square(y), TL_ALL);
+    tl_grad(loss, in, 3, g);
+    tl_grad(loss, param, n, slope);
+    all[0] = y, all[1] = g[0], all[2] = g[1], all[3] = g[2];
+    for (int i = 0; i < COUNT(all); i++) all[i] = tl_reshape(all[i], TL_DIMS(-1));
+    for (int i = 0; i < n; i++) slope[i] = tl_reshape(slope[i], TL_DIMS(-1));
+    const tl_tensor results = tl_concat(COUNT(all), all, 0);
+    return n ? tl_concat(2, (tl_tensor[]){ results, tl_concat(n, slope, 0) }, 0) : results;
+}
+
+static inputs *padded_with(double v)
+{
+    inputs *z = random_inputs(2);
+    for (int i = 0; i < S * B * V; i++) z->value[i] = i / V / B < z->lengths[i / V % B] ? z->value[i] : v;
+    for (int i = 0; i < S * B * D; i++) z->key[i] = i / D / B < z->lengths[i / D % B] ? z->key[i] : v;
+    for (int i = 0; i < T * B * D; i++) z->query[i] = i / D / B < z->lengths[i / D % B] ? z->query[i] : v;
+    return z;
+}
+
+Test(attention, nan_in_the_padding_reaches_no_result_and_no_gradient)
+{
+    for (int score = 0; score < KINDS; score++) {
+        kind k = { .score = score, .masked = true, .query_mask = true };
+        tl_model *model = tl_model_new(.dtype = TL_F64);
+        inputs *garbage = padded_with(1e3), *nans = padded_with(NAN);
+        const double *a = run(model, everything_fn, garbage->in, &k, false),
+                     *b = run(model, everything_fn, nans->in, &k, false);
+        const int64_t n = T * B * V + T * B * D + S * B * V + S * B * D + tl_model_size(model);
+        for (int64_t i = 0; i < n; i++) cr_assert(isfinite(b[i]), "kind %d: element %d of %d", score, (int)i, (int)n);
+        same_bits(a, b, n, "garbage and NaN", score);
+        tl_model_free(model);
+    }
+}
+
 static tl_tensor mask_fn(tl_scope *s, const tl_tensor *in, void *user)
 {
     const int way = *(const int *)user;
