@@ -47,6 +47,14 @@ bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, 
     return false;
 }
 
+bool tl__at_least_0(tl_place at, tl_scope *s, const char *call, const char *option, double v)
+{
+    v = tl_number(v, 0);
+    if (v >= 0 && v < INFINITY) return true;
+    tl_error_at(at, s, TL_E_ARGUMENT, "%s: %s = %g must be at least 0 and finite", call, option, v);
+    return false;
+}
+
 bool tl__rate(tl_place at, tl_scope *s, const char *call, const char *option, double v)
 {
     v = tl_number(v, 0);

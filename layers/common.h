@@ -21,6 +21,7 @@ bool tl__options(tl_place at, tl_scope *s, const char *call, void *to, size_t n,
 /* Checks; each is false after recording an error that begins with the call and names the option or operand. */
 bool tl__size(tl_place at, tl_scope *s, const char *call, const char *option, int64_t v); /* 1 and up */
 bool tl__finite(tl_place at, tl_scope *s, const char *call, const char *option, double v);
+bool tl__at_least_0(tl_place at, tl_scope *s, const char *call, const char *option, double v); /* and finite */
 bool tl__rate(tl_place at, tl_scope *s, const char *call, const char *option, double v); /* 0 and up, less than 1 */
 bool tl__operand(tl_place at, tl_scope *s, const char *call, const char *what, tl_tensor x, int min_rank);
 

@@ -20,10 +20,8 @@ tl_cell tl_esn_cell_opt(tl_place at, tl_scope *s, const tl_esn_cell_opts *given)
     const tl_cell esn = { .step = step };
     tl_esn_cell_opts o;
     if (!tl__options(at, s, "esn_cell", &o, sizeof o, given)) return esn;
-    if (!tl__finite(at, s, "esn_cell", ".spectral_radius", o.spectral_radius)) return esn;
+    if (!tl__at_least_0(at, s, "esn_cell", ".spectral_radius", o.spectral_radius)) return esn;
     const double leak = tl_number(o.leak, 1);
-    if (tl_number(o.spectral_radius, 1) < 0)
-        tl_error_at(at, s, TL_E_ARGUMENT, "esn_cell: .spectral_radius = %g must not be negative", o.spectral_radius);
     if (!(leak > 0 && leak <= 1))
         tl_error_at(at, s, TL_E_ARGUMENT, "esn_cell: .leak = %g must be above 0 and at most 1", leak);
     return (tl_cell){ .step = step, .ctx = tl_scope_copy(s, &o, sizeof o) };

@@ -17,8 +17,12 @@ static bool accepts(tl_place at, tl_scope *s, tl_tensor x, tl_tensor h, int64_t 
     if (!tl_absent(x) && !tl__operand(at, s, "gate", "x", x, 1)) return false;
     if (!tl_absent(h) && !tl__operand(at, s, "gate", "h", h, 1)) return false;
     if (!tl_absent(x) && !tl_absent(h) && !same_rows(x, h)) {
-        tl_error_at(at, s, TL_E_SHAPE, "gate: x %s and h %s differ before their last axis", tl__print_shape(x).s,
-                    tl__print_shape(h).s);
+        const bool flat = tl_rank(x) == 1 && tl_rank(h) == 2; /* what tl_rnn makes of x [B, D] */
+        tl_error_at(at, s, TL_E_SHAPE, "gate: x %s and h %s differ before their last axis%s", tl__print_shape(x).s,
+                    tl__print_shape(h).s,
+                    flat ? ": x has no batch axis. Is the sequence not [T, B, ...], because the layer before it lacks "
+                           ".return_sequences?"
+                         : "");
         return false;
     }
     if (o->gates < 0)

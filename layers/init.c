@@ -20,7 +20,13 @@ static void fill_uniform(const tl_init *self, const tl_shape *shape, double *out
         out[i] = self->a + (self->b - self->a) * tl_random_next(random);
 }
 
-tl_init tl_uniform(double lo, double hi) { return (tl_init){ .fill = fill_uniform, .a = lo, .b = hi }; }
+/* What makes no sense starts as NaNs, which tl_compile() refuses. */
+static tl_init sensible(bool is, tl_init init) { return is ? init : tl_constant(NAN); }
+
+tl_init tl_uniform(double lo, double hi)
+{
+    return sensible(lo <= hi, (tl_init){ .fill = fill_uniform, .a = lo, .b = hi });
+}
 
 static void fill_normal(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {
@@ -28,7 +34,10 @@ static void fill_normal(const tl_init *self, const tl_shape *shape, double *out,
         out[i] = self->a + self->b * tl_random_next_normal(random);
 }
 
-tl_init tl_normal(double mean, double stddev) { return (tl_init){ .fill = fill_normal, .a = mean, .b = stddev }; }
+tl_init tl_normal(double mean, double stddev)
+{
+    return sensible(stddev >= 0, (tl_init){ .fill = fill_normal, .a = mean, .b = stddev });
+}
 
 static void fill_values(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)
 {
@@ -87,7 +96,7 @@ static void fill_truncated_normal(const tl_init *self, const tl_shape *shape, do
 
 tl_init tl_truncated_normal(double mean, double stddev)
 {
-    return (tl_init){ .fill = fill_truncated_normal, .a = mean, .b = stddev };
+    return sensible(stddev >= 0, (tl_init){ .fill = fill_truncated_normal, .a = mean, .b = stddev });
 }
 
 static void fill_variance_scaling(const tl_init *self, const tl_shape *shape, double *out, tl_random *random)

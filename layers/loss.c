@@ -15,15 +15,28 @@ static tl_tensor mean(tl_place at, tl_tensor m, tl_tensor l)
     return tl_div_at(at, tl_sum_at(at, l, TL_ALL), tl_maximum(count, tl_full_like(count, 1)));
 }
 
+/* Is there one id for each row of the logits? */
+static bool ids_fit(tl_tensor logits, tl_tensor ids)
+{
+    bool fit = tl_dtype_of(ids) == TL_I32 && tl_rank(ids) + 1 == tl_rank(logits);
+    for (int i = 0; fit && i < tl_rank(ids); i++) fit = tl_dim(ids, i) == tl_dim(logits, i);
+    return fit;
+}
+
 tl_tensor tl_cross_entropy_at(tl_place at, tl_tensor logits, tl_tensor ids)
 {
     if (tl_absent(ids)) return TL_NONE;
+    if (tl_rank(logits) && !ids_fit(logits, ids)) {
+        if (!tl_rank(ids)) tl_where_at(at, ids, ids, ids); /* an error handle's own error comes first */
+        return tl_error_at(at, tl_root(logits.tape), tl_dtype_of(ids) == TL_I32 ? TL_E_SHAPE : TL_E_DTYPE,
+                           "cross_entropy: ids %s%s do not name one class for each of logits %s",
+                           tl__print_shape(ids).s, tl_dtype_of(ids) == TL_I32 ? "" : ", which are not i32,",
+                           tl__print_shape(logits).s);
+    }
     const tl_tensor m = tl__mask_of(logits);
     if (!tl_absent(m)) {
         logits = real_part(m, logits);
-        const bool fit = tl_rank(ids) + 1 == tl_rank(logits) && tl_size(ids) * tl_dim(logits, -1) == tl_size(logits);
-        if (fit) /* else tl_pick is to refuse them, and not to see what `where` would broadcast them to */
-            ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
+        ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
     }
     return tl_neg_at(at, mean(at, m, real_part(m, tl_pick_at(at, tl_log_softmax_at(at, logits), ids))));
 }

@@ -142,9 +142,7 @@ tl_cell tl_lstm_cell_opt(tl_place at, tl_scope *s, const tl_lstm_cell_opts *give
     if (!tl__finite(at, s, "lstm_cell", ".bias_forget", o.bias_forget)) return lstm;
     o.projection = tl_whole(o.projection, 0);
     if (o.projection && !tl__size(at, s, "lstm_cell", ".projection", o.projection)) return lstm;
-    if (!tl__finite(at, s, "lstm_cell", ".epsilon", o.epsilon)) return lstm;
-    if (tl_number(o.epsilon, 0) < 0)
-        tl_error_at(at, s, TL_E_ARGUMENT, "lstm_cell: .epsilon = %g must not be negative", o.epsilon);
+    if (!tl__at_least_0(at, s, "lstm_cell", ".epsilon", o.epsilon)) return lstm;
     if (o.projection) lstm.start = start_projected;
     lstm.ctx = tl_scope_copy(s, &o, sizeof o);
     return lstm;

@@ -1,14 +1,5 @@
 /* layers/normalization.c - batch and layer normalisation: y = gain (x - mean) / sqrt(variance + epsilon) + shift. */
-#include <math.h>
-
 #include "layers/common.h"
-
-static bool positive(tl_place at, tl_scope *s, const char *call, double epsilon)
-{
-    if (epsilon >= 0 && epsilon < INFINITY) return true;
-    tl_error_at(at, s, TL_E_ARGUMENT, "%s: .epsilon = %g should be 0 or more", call, epsilon);
-    return false;
-}
 
 /* The learned scale and offset, absent where they are switched off. */
 static void affine(tl_scope *s, int rank, const int64_t *dim, bool no_gain, bool no_shift, tl_tensor *gain,
@@ -23,7 +14,8 @@ static void affine(tl_scope *s, int rank, const int64_t *dim, bool no_gain, bool
 
 static bool batch_accepts(tl_place at, tl_scope *s, tl_tensor x, const tl_batch_norm_opts *o)
 {
-    if (!tl__operand(at, s, "batch_norm", "x", x, 2) || !positive(at, s, "batch_norm", o->epsilon)) return false;
+    if (!tl__operand(at, s, "batch_norm", "x", x, 2) || !tl__at_least_0(at, s, "batch_norm", ".epsilon", o->epsilon))
+        return false;
     const int64_t rows = tl_dim(x, -1) ? tl_size(x) / tl_dim(x, -1) : 2, least = o->unbiased ? 2 : 1;
     if (!(o->momentum >= 0 && o->momentum <= 1))
         tl_error_at(at, s, TL_E_ARGUMENT, "batch_norm: .momentum = %g is not in 0..1", o->momentum);
@@ -87,7 +79,8 @@ static tl_tensor layer_norm(tl_place at, tl_scope *s, tl_tensor x, const tl_laye
     tl_tensor gain, shift;
     if (axes < 1 || axes > TL_MAX_RANK)
         return tl_error_at(at, s, TL_E_ARGUMENT, "%s: .axes = %d should be 1 or more", call, o->axes);
-    if (!tl__operand(at, s, call, "x", x, axes) || !positive(at, s, call, o->epsilon)) return tl__failed(at, s);
+    if (!tl__operand(at, s, call, "x", x, axes) || !tl__at_least_0(at, s, call, ".epsilon", o->epsilon))
+        return tl__failed(at, s);
     const tl_shape shape = tl_shape_of(x);
     const int first = shape.rank - axes;
     affine(s, axes, shape.dim + first, o->no_gain, o->no_shift, &gain, &shift);

@@ -3,14 +3,23 @@
 
 #include <math.h>
 
+/* factor times the sum of `sizes`, which were made of x */
+static tl_tensor scaled_sum(tl_place at, const char *call, tl_tensor x, tl_tensor sizes, double factor)
+{
+    const tl_tensor sum = tl_sum_at(at, sizes, TL_ALL);
+    if (!tl_absent(x) && !tl__at_least_0(at, tl_root(x.tape), call, "factor", factor))
+        return tl__failed(at, tl_root(x.tape));
+    return tl_scale_at(at, sum, factor);
+}
+
 tl_tensor tl_l1_at(tl_place at, tl_tensor x, double factor)
 {
-    return tl_scale_at(at, tl_sum_at(at, tl_abs_at(at, x), TL_ALL), factor);
+    return scaled_sum(at, "l1", x, tl_abs_at(at, x), factor);
 }
 
 tl_tensor tl_l2_at(tl_place at, tl_tensor x, double factor)
 {
-    return tl_scale_at(at, tl_sum_at(at, tl_square_at(at, x), TL_ALL), factor);
+    return scaled_sum(at, "l2", x, tl_square_at(at, x), factor);
 }
 
 tl_tensor(tl_l1)(tl_tensor x, double factor) { return tl_l1_at(TL_NOWHERE, x, factor); }
@@ -20,7 +29,7 @@ static tl_tensor plus(tl_tensor sum, tl_tensor x) { return tl_absent(sum) ? x : 
 
 static tl_tensor penalty(tl_place at, tl_scope *s, const char *pattern, const tl_penalty_opts *o)
 {
-    if (!tl__finite(at, s, "penalty", ".l1", o->l1) || !tl__finite(at, s, "penalty", ".l2", o->l2))
+    if (!tl__at_least_0(at, s, "penalty", ".l1", o->l1) || !tl__at_least_0(at, s, "penalty", ".l2", o->l2))
         return tl__failed(at, s);
     const int n = tl_params(s, pattern, NULL, 0);
     if (!n)

@@ -20,7 +20,11 @@ tl_cell tl__wrap(tl_scope *s, tl_tensor (*step)(tl_scope *, tl_tensor, tl_tensor
 
 static tl_tensor residual_step(tl_scope *s, tl_tensor x, tl_tensor *state, const void *ctx)
 {
-    return tl_add(x, tl_call(s, ((const tl__wrapped *)ctx)->inner, x, state));
+    const tl_tensor y = tl_call(s, ((const tl__wrapped *)ctx)->inner, x, state);
+    if (tl__well(s) && !tl__same_shape(x, y))
+        return tl_error(s, TL_E_SHAPE, "residual_cell: x %s and the cell's output %s differ", tl__print_shape(x).s,
+                        tl__print_shape(y).s);
+    return tl_add(x, y);
 }
 
 tl_cell tl_residual_cell(tl_scope *s, tl_cell cell)

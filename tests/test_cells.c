@@ -483,6 +483,11 @@ Test(options, tl_zero_is_no_projection)
     tl_model_free(r.model);
 }
 
+Test(cells, hint_at_the_sequence_that_lacks_its_time)
+{
+    FAILS(TL_E_SHAPE, ".return_sequences", tl_lstm(r.s, tl_lstm(r.s, r.x, .units = 3, .name = "below"), .units = 3));
+}
+
 static tl_tensor from_states(recording r, tl_cell cell, int64_t h, int64_t c)
 {
     const tl_tensor initial[] = { tl_full(r.s, TL_DIMS(2, h), 0), tl_full(r.s, TL_DIMS(2, c), 0) };

@@ -60,8 +60,10 @@ Test(losses, refuse_what_does_not_fit)
 {
     FAILS(TL_E_SHAPE, "y [3,2,4] and target [3,2]", tl_mse(r.x, tl_full(r.s, TL_DIMS(3, 2), 0)));
     FAILS(TL_E_SHAPE, "mse: y [3,2,4] and target [3,2,1]", tl_mse(r.x, tl_full(r.s, TL_DIMS(3, 2, 1), 0)));
-    FAILS(TL_E_SHAPE, "pick", tl_cross_entropy(tl_at(r.x, 0), r.ids));
-    FAILS(TL_E_DTYPE, "pick", tl_cross_entropy(r.x, tl_full(r.s, TL_DIMS(3, 2), 0)));
+    FAILS(TL_E_SHAPE, "cross_entropy: ids [3,2] do not name one class for each of logits [2,4]",
+          tl_cross_entropy(tl_at(r.x, 0), r.ids));
+    FAILS(TL_E_DTYPE, "cross_entropy: ids [3,2], which are not i32,",
+          tl_cross_entropy(r.x, tl_full(r.s, TL_DIMS(3, 2), 0)));
     FAILS(TL_E_ABSENT, "", tl_dense(r.s, r.x, .units = tl_rank(tl_mse(TL_NONE, r.x)) + 1));
     FAILS(TL_E_ABSENT, "", tl_add(r.x, tl_cross_entropy(TL_NONE, TL_NONE)));
     FAILS(TL_E_ABSENT, "all operands were absent", tl_mse(tl_relu(TL_NONE), r.x));

@@ -529,6 +529,7 @@ MISUSE(null_cells, tl_rnn(s, x, tl_stack_cell(s, 2, NULL), .units = 3))
 MISUSE(no_step_inside, tl_rnn(s, x, tl_stack_cell(s, 1, &(tl_cell){ 0 }), .units = 3))
 MISUSE(no_units_above, tl_rnn(s, x, tl_stack_cell(s, 2, ((tl_cell[]){ sums, sums }), .units = (int64_t[]){ 4, 0 })))
 MISUSE(no_cell_inside, tl_rnn(s, x, tl_residual_cell(s, (tl_cell){ 0 }), .units = 3))
+MISUSE(residual_of_one_column, tl_rnn(s, x, tl_residual_cell(s, tl_mgu_cell()), .units = 1))
 MISUSE(residual_too_narrow, tl_rnn(s, x, tl_residual_cell(s, tl_mgu_cell()), .units = 3))
 MISUSE(no_such_merge, tl_bidirectional(s, x, sums, .units = 3, .merge = (tl_merge)6))
 MISUSE(widths_to_sum, tl_bidirectional(s, x, tl_mgu_cell(), .units = 3, .backward = &echo, .merge = TL_MERGE_SUM))
@@ -594,10 +595,11 @@ Test(wrappers, refuse_what_makes_no_sense)
     refused(no_step_inside, TL_E_ARGUMENT, "cell 0 has no .step");
     refused(no_units_above, TL_E_ARGUMENT, ".units");
     refused(no_cell_inside, TL_E_ARGUMENT, "no .step");
+    refused(residual_of_one_column, TL_E_SHAPE, "residual_cell: x [2,4] and the cell's output [2,1] differ");
     refused(residual_too_narrow, TL_E_SHAPE, "[2,4]");
     refused(no_such_merge, TL_E_ARGUMENT, ".merge = 6");
     refused(another_number_of_states, TL_E_ARGUMENT, ".backward has 2 states, and the cell 1");
-    refused(ids_of_a_step, TL_E_SHAPE, "pick [3,2,4] x [2]");
+    refused(ids_of_a_step, TL_E_SHAPE, "cross_entropy: ids [2] do not name one class for each of logits [3,2,4]");
     refused(widths_to_sum, TL_E_SHAPE, "add");
     refused(no_layer, TL_E_ARGUMENT, "no layer");
     refused(scalar_emission, TL_E_SHAPE, "rnn/loss [] has not one row");
