@@ -32,13 +32,13 @@ typedef struct celu_attr {
 } celu_attr;
 static bool celu_refused(tl_shape_rule *r)
 {
-    return tl_refuse(r, TL_E_ARGUMENT, "alpha = %g should be above 0", ((const celu_attr *)r->attr)->alpha);
+    return tl_refuse(r, TL_E_ARGUMENT, "alpha = %g should be above 0 and finite", ((const celu_attr *)r->attr)->alpha);
 }
 TL_REFUSAL(celu, celu_attr, celu_refused);
 
 static tl_tensor celu(tl_place at, tl_tensor x, double alpha)
 {
-    if (!(alpha > 0)) return tl_apply_at(at, &refusal_celu, &x, 1, &(celu_attr){ alpha });
+    if (!(alpha > 0 && alpha < INFINITY)) return tl_apply_at(at, &refusal_celu, &x, 1, &(celu_attr){ alpha });
     const tl_tensor negative = tl_clip_at(at, x, -INFINITY, 0);
     const tl_tensor e = tl_scale_at(at, tl_expm1_at(at, tl_scale_at(at, negative, 1 / alpha)), alpha);
     return tl_where_at(at, tl_relu_at(at, x), x, e);

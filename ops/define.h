@@ -150,6 +150,20 @@ static inline bool tl_axis_fits(tl_shape_rule *r, int64_t axis)
            tl_refuse(r, TL_E_ARGUMENT, "there is no axis %lld in rank %d", (long long)axis, r->in[0].rank);
 }
 
+/* The same for calls that are made of other ops: TL_AXIS_REFUSAL(flip), and where tl_lacks_axis(x, axis),
+ * tl_apply_at(at, &refusal_flip, &x, 1, TL_AXIS(axis, x)). */
+static inline bool tl_lacks_axis(tl_tensor x, int64_t axis)
+{
+    const int64_t a = tl_axis(axis, tl_rank(x));
+    return a < 0 || a >= tl_rank(x);
+}
+static inline bool tl_axis_refused(tl_shape_rule *r)
+{
+    return tl_axis_fits(r, ((const tl_concat_attr *)r->attr)->axis);
+}
+#define TL_AXIS_REFUSAL(name) TL_REFUSAL(name, tl_concat_attr, tl_axis_refused)
+#define TL_AXIS(axis, x) (&(const tl_concat_attr){ tl_axis(axis, tl_rank(x)) })
+
 /* Have a and b the same dimensions? */
 static inline bool tl_same_dims(const tl_shape *a, const tl_shape *b)
 {

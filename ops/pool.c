@@ -32,15 +32,35 @@ static tl_tensor average(tl_place at, tl_tensor x, tl_grid *g)
     return tl_div_at(at, sum, tl_sum_at(at, tl_patches(at, ones(at, x, g), g), 1, elements));
 }
 
-static tl_tensor pool(tl_place at, tl_tensor x, tl_grid *g, tl_tensor (*of)(tl_place at, tl_tensor x, tl_grid *g))
+/* Is padding as large as a window, so that one might have nothing else? */
+static bool padded_too_much(const tl_grid *g)
+{
+    for (int k = 0; k < g->n; k++) {
+        const tl_window_opts *o = &g->along[k];
+        const double span = ((double)g->size[k] - 1) * (double)tl_whole(o->dilation, 1);
+        if (span >= 0 && ((double)o->begin > span || (double)o->end > span)) return true;
+    }
+    return false;
+}
+
+static tl_tensor pool(tl_place at, tl_tensor x, tl_grid *g, const struct tl_op *refusal,
+                      tl_tensor (*of)(tl_place at, tl_tensor x, tl_grid *g))
 {
     for (int k = 0; k < g->n; k++)
         if (!g->along[k].stride) g->along[k].stride = g->size[k];
+    if (padded_too_much(g)) return tl_apply_at(at, refusal, &x, 1, &(tl_concat_attr){ 1 });
     return of(at, x, g);
 }
 
-static bool refused_1d(tl_shape_rule *r) { return tl_refuse(r, TL_E_SHAPE, "it should be [T,B,C]"); }
-static bool refused_2d(tl_shape_rule *r) { return tl_refuse(r, TL_E_SHAPE, "it should be [B,H,W,C]"); }
+/* axis: 1 if it is the padding that is refused */
+static bool refused(tl_shape_rule *r, const char *shape)
+{
+    if (((const tl_concat_attr *)r->attr)->axis)
+        return tl_refuse(r, TL_E_ARGUMENT, "padding must be smaller than the window");
+    return tl_refuse(r, TL_E_SHAPE, "it should be %s", shape);
+}
+static bool refused_1d(tl_shape_rule *r) { return refused(r, "[T,B,C]"); }
+static bool refused_2d(tl_shape_rule *r) { return refused(r, "[B,H,W,C]"); }
 
 #define POOL(name, of)                                                                                                 \
     TL_REFUSAL(name##_pool1d, tl_concat_attr, refused_1d);                                                             \
@@ -50,7 +70,7 @@ static bool refused_2d(tl_shape_rule *r) { return tl_refuse(r, TL_E_SHAPE, "it s
         tl_grid g;                                                                                                     \
         if (tl_rank(x) != 3) return tl_apply_at(at, &refusal_##name##_pool1d, &x, 1, &(tl_concat_attr){ 0 });          \
         if (!tl_grid_1d(&g, size, o)) return tl_without_size(at, x);                                                   \
-        return pool(at, x, &g, of);                                                                                    \
+        return pool(at, x, &g, &refusal_##name##_pool1d, of);                                                          \
     }                                                                                                                  \
     tl_tensor tl_##name##_pool2d_opt(tl_place at, tl_tensor x, int64_t height, int64_t width,                          \
                                      const tl_window2d_opts *o)                                                        \
@@ -58,7 +78,7 @@ static bool refused_2d(tl_shape_rule *r) { return tl_refuse(r, TL_E_SHAPE, "it s
         tl_grid g;                                                                                                     \
         if (tl_rank(x) != 4) return tl_apply_at(at, &refusal_##name##_pool2d, &x, 1, &(tl_concat_attr){ 0 });          \
         if (!tl_grid_2d(&g, height, width, o)) return tl_without_size(at, x);                                          \
-        return pool(at, x, &g, of);                                                                                    \
+        return pool(at, x, &g, &refusal_##name##_pool2d, of);                                                          \
     }
 POOL(max, largest)
 POOL(average, average)

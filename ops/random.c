@@ -60,7 +60,7 @@ static bool random_shape(tl_shape_rule *r)
     if (!(a->p >= 0 && a->p <= 1)) return tl_refuse(r, TL_E_ARGUMENT, "%g is no probability", a->p);
     r->out.rank = (int)a->rank;
     for (int i = 0; i < r->out.rank; i++) {
-        if (a->dim[i] < 0) return tl_refuse(r, TL_E_SHAPE, "dimension %lld", (long long)a->dim[i]);
+        if (a->dim[i] < 0) return tl_refuse(r, TL_E_ARGUMENT, "dimension %lld", (long long)a->dim[i]);
         r->out.dim[i] = a->dim[i];
     }
     return true;

@@ -26,11 +26,7 @@ static tl_tensor prod(tl_place at, tl_tensor x, int n, const int *axes)
 {
     const int rank = tl_rank(x);
     unsigned set = n ? 0 : (1u << rank) - 1;
-    for (int i = 0; i < n; i++) {
-        const int64_t a = tl_axis(axes[i], rank);
-        if (a < 0 || a >= rank || set >> a & 1) return tl_sum_keep_at(at, x, n, axes); /* which refuses it */
-        set |= 1u << a;
-    }
+    for (int i = 0; i < n; i++) set |= 1u << tl_axis(axes[i], rank);
     if (!set) return tl_apply_at(at, tl_op_of_role(TL_ROLE_COPY), &x, 1, NULL);
     for (int a = 0; a < rank; a++) {
         if (!(set >> a & 1)) continue;
@@ -105,11 +101,49 @@ static tl_tensor min(tl_place at, tl_tensor x, int n, const int *axes)
     return tl_neg_at(at, tl_max_keep_at(at, tl_neg_at(at, x), n, axes));
 }
 
+/* What is wrong with a call, if anything: an axis that is not there or is named twice, a correction that is negative. */
+typedef struct reduction_attr {
+    int64_t axis, twice;
+    double correction;
+} reduction_attr;
+
+static bool reduction_refused(tl_shape_rule *r)
+{
+    const reduction_attr *a = r->attr;
+    if (!(a->correction >= 0)) return tl_refuse(r, TL_E_ARGUMENT, "correction = %g should be 0 or more", a->correction);
+    if (a->twice) return tl_refuse(r, TL_E_ARGUMENT, "axis %lld is named twice", (long long)a->axis);
+    return tl_axis_fits(r, a->axis);
+}
+
+static bool fits(tl_tensor x, int n, const int *axes, double correction, reduction_attr *a)
+{
+    unsigned seen = 0;
+    *a = (reduction_attr){ .correction = correction };
+    for (int i = 0; i < n; i++) {
+        a->axis = tl_axis(axes[i], tl_rank(x));
+        if (tl_lacks_axis(x, axes[i])) return false;
+        if ((a->twice = seen >> a->axis & 1)) return false;
+        seen |= 1u << a->axis;
+    }
+    return correction >= 0;
+}
+
 #define PLAIN(...) (tl_place at, tl_tensor x, int n, const int *axes __VA_ARGS__)
 #define CALLED(...) (tl_tensor x, int n, const int *axes __VA_ARGS__)
 #define REDUCTION(name, parameter, argument)                                                                           \
-    tl_tensor tl_##name##_keep_at PLAIN(parameter) { return name(at, x, n, axes argument); }                           \
-    tl_tensor tl_##name##_at PLAIN(parameter) { return dropped(at, name(at, x, n, axes argument), n, axes); }          \
+    TL_REFUSAL(name, reduction_attr, reduction_refused);                                                               \
+    tl_tensor tl_##name##_keep_at PLAIN(parameter)                                                                     \
+    {                                                                                                                  \
+        const double number[] = { 0 argument };                                                                        \
+        reduction_attr a;                                                                                              \
+        if (!fits(x, n, axes, number[sizeof number / sizeof *number - 1], &a))                                         \
+            return tl_apply_at(at, &refusal_##name, &x, 1, &a);                                                        \
+        return name(at, x, n, axes argument);                                                                          \
+    }                                                                                                                  \
+    tl_tensor tl_##name##_at PLAIN(parameter)                                                                          \
+    {                                                                                                                  \
+        return dropped(at, tl_##name##_keep_at(at, x, n, axes argument), n, axes);                                     \
+    }                                                                                                                  \
     tl_tensor(tl_##name##_keep) CALLED(parameter) { return tl_##name##_keep_at(TL_NOWHERE, x, n, axes argument); }     \
     tl_tensor(tl_##name) CALLED(parameter) { return tl_##name##_at(TL_NOWHERE, x, n, axes argument); }
 #define COMMA ,

@@ -71,8 +71,10 @@ tl_tensor tl_tile_at(tl_place at, tl_tensor x, int n, const int64_t *repeats)
 }
 tl_tensor(tl_tile)(tl_tensor x, int n, const int64_t *repeats) { return tl_tile_at(TL_NOWHERE, x, n, repeats); }
 
+TL_AXIS_REFUSAL(roll);
 tl_tensor tl_roll_at(tl_place at, tl_tensor x, int64_t shift, int axis)
 {
+    if (tl_lacks_axis(x, axis)) return tl_apply_at(at, &refusal_roll, &x, 1, TL_AXIS(axis, x));
     const int64_t n = tl_dim(x, axis), by = n ? (shift % n + n) % n : 0;
     const tl_tensor end = tl_slice_at(at, x, axis, n - by, n), begin = tl_slice_at(at, x, axis, 0, n - by);
     return tl_concat_at(at, 2, (tl_tensor[]){ end, begin }, axis);

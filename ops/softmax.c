@@ -81,16 +81,19 @@ SOFTMAX_OP(softmax)
 SOFTMAX_OP(log_softmax)
 
 /* The axis changes places with the last one, there and back. */
-static tl_tensor over_axis(tl_place at, tl_tensor x, int axis, tl_tensor (*f)(tl_place at, tl_tensor x))
+static tl_tensor over_axis(tl_place at, tl_tensor x, int axis, const struct tl_op *refusal,
+                           tl_tensor (*f)(tl_place at, tl_tensor x))
 {
+    if (tl_lacks_axis(x, axis)) return tl_apply_at(at, refusal, &x, 1, TL_AXIS(axis, x));
     const int rank = tl_rank(x), a = (int)tl_axis(axis, rank);
     int order[TL_MAX_RANK];
     for (int i = 0; i < rank; i++) order[i] = i == a ? rank - 1 : i == rank - 1 ? a : i;
-    if (rank && a == rank - 1) return f(at, x);
-    if (a < 0 || a >= rank) return tl_sum_at(at, x, 1, &axis); /* which refuses it */
+    if (a == rank - 1) return f(at, x);
     return tl_permute_at(at, f(at, tl_permute_at(at, x, order)), order);
 }
-TL_COMPOSED_WITH(softmax_axis, int, axis, over_axis(at, x, axis, tl_softmax_at))
-TL_COMPOSED_WITH(log_softmax_axis, int, axis, over_axis(at, x, axis, tl_log_softmax_at))
+TL_AXIS_REFUSAL(softmax_axis);
+TL_AXIS_REFUSAL(log_softmax_axis);
+TL_COMPOSED_WITH(softmax_axis, int, axis, over_axis(at, x, axis, &refusal_softmax_axis, tl_softmax_at))
+TL_COMPOSED_WITH(log_softmax_axis, int, axis, over_axis(at, x, axis, &refusal_log_softmax_axis, tl_log_softmax_at))
 
 #endif

@@ -93,15 +93,27 @@ tl_tensor tl_argsort_at(tl_place at, tl_tensor x, int axis)
 {
     return tl_apply_at(at, &tl_op_argsort, &x, 1, &(sort_attr){ tl_axis(axis, tl_rank(x)), tl_dim(x, axis), 0 });
 }
+TL_REFUSAL(sort, sort_attr, argsort_shape);
+TL_REFUSAL(topk, sort_attr, argsort_shape);
+
+/* The first k in order and their ids; `refusal` says what argsort would, under another name. */
+static tl_tensor sorted(tl_place at, const struct tl_op *refusal, tl_tensor x, const sort_attr *a, tl_tensor *ids)
+{
+    const bool fits = !tl_lacks_axis(x, a->axis) && a->count >= 0 && a->count <= tl_dim(x, (int)a->axis) &&
+                      tl_dtype_of(x) != TL_I32;
+    *ids = tl_apply_at(at, fits ? &tl_op_argsort : refusal, &x, 1, a);
+    return fits ? tl_take_along_at(at, x, *ids, (int)a->axis) : *ids;
+}
+
 tl_tensor tl_sort_at(tl_place at, tl_tensor x, int axis)
 {
-    return tl_take_along_at(at, x, tl_argsort_at(at, x, axis), axis);
+    tl_tensor ids;
+    return sorted(at, &refusal_sort, x, &(sort_attr){ tl_axis(axis, tl_rank(x)), tl_dim(x, axis), 0 }, &ids);
 }
 tl_tensor tl_topk_at(tl_place at, tl_tensor x, int64_t k, int axis, tl_tensor *ids)
 {
-    const tl_tensor by = tl_apply_at(at, &tl_op_argsort, &x, 1, &(sort_attr){ tl_axis(axis, tl_rank(x)), k, 1 });
-    if (ids) *ids = by;
-    return tl_take_along_at(at, x, by, axis);
+    tl_tensor unwanted;
+    return sorted(at, &refusal_topk, x, &(sort_attr){ tl_axis(axis, tl_rank(x)), k, 1 }, ids ? ids : &unwanted);
 }
 tl_tensor(tl_argsort)(tl_tensor x, int axis) { return tl_argsort_at(TL_NOWHERE, x, axis); }
 tl_tensor(tl_sort)(tl_tensor x, int axis) { return tl_sort_at(TL_NOWHERE, x, axis); }

@@ -104,7 +104,12 @@ tl_tensor tl_slice_step_at(tl_place at, tl_tensor x, int axis, int64_t begin, in
     const int64_t size = step > 0 && way > 0 ? (way - 1) / step + 1 : step < 0 && way < 0 ? (way + 1) / step + 1 : 0;
     return tl_apply_at(at, &tl_op_slice_step, &x, 1, &(step_attr){ tl_axis(axis, tl_rank(x)), first, step, size });
 }
-tl_tensor tl_flip_at(tl_place at, tl_tensor x, int axis) { return tl_slice_step_at(at, x, axis, -1, TL_END, -1); }
+TL_AXIS_REFUSAL(flip);
+tl_tensor tl_flip_at(tl_place at, tl_tensor x, int axis)
+{
+    if (tl_lacks_axis(x, axis)) return tl_apply_at(at, &refusal_flip, &x, 1, TL_AXIS(axis, x));
+    return tl_slice_step_at(at, x, axis, -1, TL_END, -1);
+}
 tl_tensor(tl_slice_step)(tl_tensor x, int axis, int64_t begin, int64_t end, int64_t step)
 {
     return tl_slice_step_at(TL_NOWHERE, x, axis, begin, end, step);

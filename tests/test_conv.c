@@ -494,6 +494,49 @@ Test(einsum, refuses_bad_equations)
     REFUSED(tl_bilinear(M(2, 3), tl_full(root, TL_DIMS(5, 3, 4), 1), M(3, 4)), SHAPE, "[O,I,J]");
 }
 
+Test(pool, refuses_windows_of_padding_alone)
+{
+    REFUSED(tl_average_pool1d(CUBE(3, 1, 1), 2, .begin = 2), ARGUMENT,
+            "average_pool1d [3,1,1]: padding must be smaller");
+    REFUSED(tl_max_pool1d(CUBE(3, 1, 1), 2, .end = 2), ARGUMENT, "max_pool1d [3,1,1]: padding must be smaller");
+    REFUSED(tl_max_pool2d(tl_full(root, TL_DIMS(1, 3, 3, 1), 1), 1, 2, .begin = { 1, 1 }), ARGUMENT,
+            "max_pool2d [1,3,3,1]: padding");
+    ARE(tl_average_pool1d(CUBE(3, 1, 1), 2, .begin = 1, .end = 1), LIST(1, 1), 2, 1, 1);
+}
+
+/* A call that is made of others speaks of itself. */
+Test(conv, composed_calls_are_named)
+{
+    const int32_t id[3] = { 0, 1, 2 };
+#define X tl_full(root, TL_DIMS(2, 3), 1)
+    REFUSED(tl_flip(X, 2), ARGUMENT, "flip [2,3]: there is no axis 2");
+    REFUSED(tl_roll(X, 1, -3), ARGUMENT, "roll [2,3]: there is no axis -3");
+    REFUSED(tl_softmax_axis(X, 2), ARGUMENT, "softmax_axis [2,3]: there is no axis 2");
+    REFUSED(tl_log_softmax_axis(X, 2), ARGUMENT, "log_softmax_axis [2,3]: there is no axis 2");
+    REFUSED(tl_sort(X, 2), ARGUMENT, "sort [2,3]: there is no axis 2");
+    REFUSED(tl_sort(tl_ids_const(root, TL_DIMS(3), id), 0), DTYPE, " sort [3]: ");
+    REFUSED(tl_topk(X, 4, 1, NULL), SHAPE, "topk [2,3]: there are not 4 of 3");
+    REFUSED(tl_topk(X, 1, -3, NULL), ARGUMENT, "topk [2,3]: there is no axis -3");
+    REFUSED(tl_min(X, TL_AXES(2)), ARGUMENT, "min [2,3]: there is no axis 2");
+    REFUSED(tl_logsumexp(X, TL_AXES(1, -1)), ARGUMENT, "logsumexp [2,3]: axis 1 is named twice");
+    REFUSED(tl_rms_norm(tl_full(root, TL_SCALAR, 1), TL_NONE, 0), ARGUMENT, "rms_norm []: there is no axis -1");
+}
+
+Test(conv, numbers_that_make_no_sense_are_refused)
+{
+    REFUSED(tl_var(X, TL_ALL, -1), ARGUMENT, "var [2,3]: correction = -1");
+    REFUSED(tl_std_keep(X, TL_AXES(0), NAN), ARGUMENT, "std [2,3]: correction = nan");
+    REFUSED(tl_layer_norm(X, TL_NONE, TL_NONE, -1e-3), ARGUMENT, "layer_norm [2,3]: epsilon = -0.001");
+    REFUSED(tl_rms_norm(X, TL_NONE, NAN), ARGUMENT, "rms_norm [2,3]: epsilon = nan");
+    REFUSED(tl_l2_normalize(X, TL_ALL, -1), ARGUMENT, "l2_normalize [2,3]: epsilon = -1");
+    REFUSED(tl_celu(X, INFINITY), ARGUMENT, "celu [2,3]: alpha = inf");
+    REFUSED(tl_random_normal(root, TL_DIMS(-1)), ARGUMENT, "dimension -1");
+    REFUSED(tl_l1(X, -1), ARGUMENT, "l1: factor = -1");
+    REFUSED(tl_l2(X, NAN), ARGUMENT, "l2: factor = nan");
+    tl_param(root, "w", TL_DIMS(2), .init = tl_normal(0, 1));
+    REFUSED(tl_penalty(root, NULL, .l2 = -1), ARGUMENT, "penalty: .l2 = -1");
+}
+
 Test(conv, refuses_what_does_not_fit)
 {
     REFUSED(tl_conv1d(CUBE(5, 2, 3), CUBE(2, 4, 1), TL_NONE), SHAPE,
