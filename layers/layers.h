@@ -22,6 +22,9 @@
  *     tl_tensor h = tl_lstm(s, x, .units = 256, .return_sequences = true);       lstm/i/W, lstm/i/U, lstm/i/b, ...
  *     tl_tensor z = tl_dense(s, h, .units = 96);                                 dense/W, dense/b
  *
+ * Padding: recurrent layers, attention and losses never look at what a mask leaves out, not even at a NaN. Others compute
+ * on it and hand the mask on: a NaN in the padding of tl_dense's x reaches the gradient of its W.
+ *
  * A second layer of the same name in one scope is an error (TL_E_NAME): give it a .name, or use tl_again() or
  * tl_step() where sharing is meant.
  *
@@ -55,8 +58,8 @@ typedef tl_tensor (*tl_activation)(tl_tensor x);
 TL_API tl_init tl_zeros(void);
 TL_API tl_init tl_ones(void);
 TL_API tl_init tl_constant(double value);
-TL_API tl_init tl_uniform(double lo, double hi); /* lo <= w < hi */
-TL_API tl_init tl_normal(double mean, double stddev);
+TL_API tl_init tl_uniform(double lo, double hi);      /* lo <= w < hi */
+TL_API tl_init tl_normal(double mean, double stddev); /* a negative deviation is TL_E_NONFINITE, as below */
 
 TL_API tl_init tl_truncated_normal(double mean, double stddev); /* drawn again where beyond two deviations */
 /* These numbers, row by row: as many as the parameter has, alive until tl_compile(). NULL is as NaNs. */
@@ -393,7 +396,7 @@ TL_API tl_tensor tl_gru_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_
  * paths of the inner cell's parameters, and copy what they are given. Where the inner cell puts out one of its states
  * (as most do), what happens to the state happens to the output. */
 
-/* y = x + cell(x): the output must be as wide as the input. He et al. 2016. */
+/* y = x + cell(x): the output must be as wide as the input (TL_E_SHAPE). He et al. 2016. */
 TL_API tl_cell tl_residual_cell(tl_scope *s, tl_cell cell);
 
 /* Zoneout, Krueger et al. 2017: while training, each number of a state keeps its old value with probability rate (fresh
@@ -475,7 +478,8 @@ TL_API tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, 
 /* Queries look values up by their keys: each result is sum_s w_s value_s, w = softmax over s of score(query, key_s).
  * Queries are [T, B, D] (result [T, B, V]), or one, [B, D] (result [B, V]): a decoder's step; values are [S, B, V],
  * keys [S, B, E]. A query for which every key is masked gets zeros. The result carries the mask of the queries. What is
- * masked is never looked at: not even a NaN in a masked query, key or value reaches a result or a gradient. How well
+ * masked is never looked at: not even a NaN in a masked key or value reaches a result or a gradient, nor one in a masked
+ * query, unless .weights are asked for, which have rows for masked queries too, as in Keras. How well
  * query q fits key k: */
 typedef enum tl_score {
     TL_SCORE_DOT,        /* q k; D = E. Luong et al. 2015; Keras' Attention */
@@ -576,7 +580,7 @@ TL_API tl_cell tl_attention_cell_opt(tl_place at, tl_scope *s, tl_cell cell, tl_
 
 /* y = activation(tl_conv1d(x, W, b)) over time, [T, B, C] -> [T', B, units], with parameters W [kernel, C, units] and b
  * [units]: Keras' Conv1D. .units and .kernel are required; stride, dilation and padding are tl_window_opts'
- * (ops/ops.h). */
+ * (ops/ops.h). A mask that x carries is neither read nor handed on: y's steps are not x's. */
 typedef struct tl_convolution1d_opts {
     size_t size;
     int64_t units;  /* channels of y, required */
@@ -659,7 +663,7 @@ typedef enum tl_reduction { TL_REDUCE_MEAN = 1, TL_REDUCE_SUM, TL_REDUCE_NONE } 
  * tl_log_softmax) spell targets i32 [B, L], summed over all ways to spread the labels over the steps, with blanks
  * between, equal neighbours needing one. input_lengths and target_lengths are i32 [B]; absent: all of T and of L. What
  * lies behind them changes nothing, whatever its numbers; being inputs, they may differ from run to run of one plan. A
- * target may be empty, and holds no blank. TL_E_INDEX at run time for a length outside 0..T or 0..L and for a label
+ * target may be empty, and holds no blank (which is not checked: such a loss means nothing). TL_E_INDEX at run time for a length outside 0..T or 0..L and for a label
  * outside 0..V-1.
  * As in PyTorch a target that does not fit into its steps has the loss inf, or 0 with .zero_infinity; unlike there its
  * gradient is 0 in both cases, never NaN. Absent targets give an absent loss. */
@@ -675,7 +679,8 @@ TL_API tl_tensor tl_ctc_loss_opt(tl_place at, tl_scope *s, tl_tensor log_probs, 
 
 /* ---- penalties ---------------------------------------------------------------------------------------------- */
 
-/* factor sum |x| and factor sum x^2 (no half), as Keras' L1 and L2: scalars to be added to the loss. Of parameters,
+/* factor sum |x| and factor sum x^2 (no half), as Keras' L1 and L2: scalars to be added to the loss; a negative factor is
+ * TL_E_ARGUMENT. Of parameters,
  * or of activations: Keras divides those by the batch size, which is a number here: tl_l2(y, 0.01 / tl_dim(y, 1)). */
 TL_PLACED(tl_tensor, tl_l1, tl_tensor x, double factor);
 #define tl_l1(...) tl_l1_at(TL_HERE, __VA_ARGS__)

@@ -113,7 +113,7 @@ TL_PLACED(tl_tensor, tl_tanhshrink, tl_tensor x); /* y = x - tanh x */
 /* y = x - v above v, x + v below -v, else 0; v >= 0 (else TL_E_ARGUMENT; PyTorch's default is 0.5). */
 TL_PLACED(tl_tensor, tl_softshrink, tl_tensor x, double v);
 #define tl_softshrink(...) tl_softshrink_at(TL_HERE, __VA_ARGS__)
-/* y = x > 0 ? x : alpha (e^(x / alpha) - 1), alpha > 0 (else TL_E_ARGUMENT; usually 1). Barron 2017. */
+/* y = x > 0 ? x : alpha (e^(x / alpha) - 1), alpha > 0 and finite (else TL_E_ARGUMENT; usually 1). Barron 2017. */
 TL_PLACED(tl_tensor, tl_celu, tl_tensor x, double alpha);
 #define tl_celu(...) tl_celu_at(TL_HERE, __VA_ARGS__)
 /* y = min(max(slope x + offset, 0), 1): ONNX's HardSigmoid and that of older Keras, 0.2 and 0.5. Gradient as clip's. */
@@ -161,7 +161,8 @@ TL_PLACED(tl_tensor, tl_add_scalar, tl_tensor x, double v);
 TL_PLACED(tl_tensor, tl_scale, tl_tensor x, double v);
 #define tl_scale(...) tl_scale_at(TL_HERE, __VA_ARGS__)
 
-/* y = a + w (b - a), computed as (1 - w) a + w b: b where w = 1, a where w = 0. */
+/* y = a + w (b - a), computed as (1 - w) a + w b: b where w = 1, a where w = 0, if both are
+ * finite (0 times an infinity is NaN). */
 TL_PLACED(tl_tensor, tl_lerp, tl_tensor a, tl_tensor b, tl_tensor w);
 #define tl_lerp(...) tl_lerp_at(TL_HERE, __VA_ARGS__)
 
@@ -259,7 +260,7 @@ TL_PLACED(tl_tensor, tl_prod, tl_tensor x, int n, const int *axes);
 TL_PLACED(tl_tensor, tl_prod_keep, tl_tensor x, int n, const int *axes);
 #define tl_prod_keep(...) tl_prod_keep_at(TL_HERE, __VA_ARGS__)
 /* sum (x - mean)^2 / max(count - correction, 0), in two passes: correction 0 is the biased variance, 1 the unbiased
- * one. NaN where that is 0 / 0 (nothing; one number, unbiased). tl_std is its root, whose derivative at 0 is 0. */
+ * one, negative ones TL_E_ARGUMENT. NaN where that is 0 / 0 (nothing; one number, unbiased). tl_std is its root, whose derivative at 0 is 0. */
 TL_PLACED(tl_tensor, tl_var, tl_tensor x, int n, const int *axes, double correction);
 #define tl_var(...) tl_var_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_var_keep, tl_tensor x, int n, const int *axes, double correction);
@@ -274,7 +275,7 @@ TL_PLACED(tl_tensor, tl_norm, tl_tensor x, int n, const int *axes);
 TL_PLACED(tl_tensor, tl_norm_keep, tl_tensor x, int n, const int *axes);
 #define tl_norm_keep(...) tl_norm_keep_at(TL_HERE, __VA_ARGS__)
 /* ln sum e^x, computed with the largest taken out. Numbers that are all -inf give -inf and have the gradient 0; so does
- * nothing at all. */
+ * nothing at all. +inf gives inf, and has the gradient NaN. */
 TL_PLACED(tl_tensor, tl_logsumexp, tl_tensor x, int n, const int *axes);
 #define tl_logsumexp(...) tl_logsumexp_at(TL_HERE, __VA_ARGS__)
 TL_PLACED(tl_tensor, tl_logsumexp_keep, tl_tensor x, int n, const int *axes);
@@ -305,10 +306,11 @@ TL_PLACED(tl_tensor, tl_topk, tl_tensor x, int64_t k, int axis, tl_tensor *ids);
 #define tl_topk(...) tl_topk_at(TL_HERE, __VA_ARGS__)
 
 /* Over the last axis: y_i = e^(x_i - m) / sum_j e^(x_j - m), m = max x. A row that is -inf throughout (fully masked)
- * gives zeros. Rank at least 1. */
+ * gives zeros and has the gradient 0; one with a +inf gives NaN, and so has its gradient. Rank at least 1. */
 TL_PLACED(tl_tensor, tl_softmax, tl_tensor x);
 #define tl_softmax(...) tl_softmax_at(TL_HERE, __VA_ARGS__)
-/* Over the last axis: y_i = x_i - m - ln sum_j e^(x_j - m). */
+/* Over the last axis: y_i = x_i - m - ln sum_j e^(x_j - m). A row that is -inf throughout gives -inf and passes its
+ * gradient on as it is; one with a +inf gives NaN, and so has its gradient. */
 TL_PLACED(tl_tensor, tl_log_softmax, tl_tensor x);
 #define tl_log_softmax(...) tl_log_softmax_at(TL_HERE, __VA_ARGS__)
 /* The same over any one axis; negative ones count from the end. */
@@ -325,7 +327,8 @@ TL_PLACED(tl_tensor, tl_layer_norm, tl_tensor x, tl_tensor gain, tl_tensor shift
 /* y = gain x / sqrt(mean x^2 + epsilon), likewise. Zhang & Sennrich 2019. */
 TL_PLACED(tl_tensor, tl_rms_norm, tl_tensor x, tl_tensor gain, double epsilon);
 #define tl_rms_norm(...) tl_rms_norm_at(TL_HERE, __VA_ARGS__)
-/* y = x / max(sqrt(sum x^2 over the axes), epsilon), PyTorch's normalize (epsilon 1e-12): zeros stay zeros. */
+/* y = x / max(sqrt(sum x^2 over the axes), epsilon), PyTorch's normalize (epsilon 1e-12): zeros stay zeros, where the
+ * gradient is g / epsilon. TL_E_ARGUMENT unless epsilon >= 0, as of the two above. */
 TL_PLACED(tl_tensor, tl_l2_normalize, tl_tensor x, int n, const int *axes, double epsilon);
 #define tl_l2_normalize(...) tl_l2_normalize_at(TL_HERE, __VA_ARGS__)
 
@@ -343,7 +346,8 @@ TL_PLACED(tl_tensor, tl_transpose, tl_tensor x); /* the last two axes change pla
 #define TL_END INT64_MAX
 TL_PLACED(tl_tensor, tl_slice, tl_tensor x, int axis, int64_t begin, int64_t end);
 #define tl_slice(...) tl_slice_at(TL_HERE, __VA_ARGS__)
-/* Element i of axis 0, which is dropped: x_t of a sequence [T, B, D] is tl_at(x, t), the last one tl_at(x, -1). */
+/* Element i of axis 0, which is dropped: x_t of a sequence [T, B, D] is tl_at(x, t), the last one tl_at(x, -1):
+ * negative ones count from the end. TL_E_SHAPE if there is no such element. */
 TL_PLACED(tl_tensor, tl_at, tl_tensor x, int64_t i);
 #define tl_at(...) tl_at_at(TL_HERE, __VA_ARGS__)
 /* n tensors joined along an axis, n >= 1; all other dimensions equal. */
@@ -425,7 +429,7 @@ TL_API tl_tensor tl_conv1d_opt(tl_place at, tl_tensor x, tl_tensor w, tl_tensor 
 TL_API tl_tensor tl_conv2d_opt(tl_place at, tl_tensor x, tl_tensor w, tl_tensor bias, const tl_window2d_opts *o);
 
 /* The largest of each window of each channel, [T, B, C] -> [T', B, C] and [B, H, W, C] -> [B, H', W', C]; NaN if there
- * is one. The gradient goes to the first of equals, as in PyTorch (tl_max shares it). Padding is never chosen. */
+ * is one. The gradient goes to the first of equals, as in PyTorch (tl_max shares it). Padding is never chosen; .begin or .end as large as the window is TL_E_ARGUMENT. */
 TL_API tl_tensor tl_max_pool1d_opt(tl_place at, tl_tensor x, int64_t size, const tl_window_opts *o);
 TL_API tl_tensor tl_max_pool2d_opt(tl_place at, tl_tensor x, int64_t height, int64_t width, const tl_window2d_opts *o);
 /* The average of each window, padding not counted (as in Keras; see .count_padding). */
