@@ -294,6 +294,7 @@ static tl_tensor named(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, cons
     tl_rnn_opts o;
     const tl_place_mark m = tl_enter(at, s);
     const bool taken = tl__options(at, s, "rnn", &o, sizeof o, given); /* if not, error handles are still written */
+    o.truncate = tl_whole(o.truncate, 0);
     const tl_tensor y = rnn(at, taken ? tl__inside(at, s, o.name ? o.name : name) : s, x, cell, &o);
     tl_leave(s, m);
     return y;
