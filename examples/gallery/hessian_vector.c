@@ -1,11 +1,7 @@
 /* examples/gallery/hessian_vector.c - Hessian-vector products through time (Pearlmutter 1994), without the Hessian:
  *     H v = d(g . v) / dw,   g = dL/dw        two calls of tl_grad(), the second one on the results of the first
  * Power iteration, v <- H v / |H v|, finds the largest eigenvalue of H: the sharpness of the minimum that training has
- * reached. v is a state (tl_state), so each run of the plan is one iteration. Beside it stands the difference
- *     H v ~ (g(w + e v) - g(w - e v)) / 2e
- * of gradients of the same network with its weights moved (tl_overlay). */
-#include <math.h>
-
+ * reached. v is a state (tl_state), so each run of the plan is one iteration. At the end H v is v times the eigenvalue. */
 #include "gallery.h"
 
 enum { T = 16, B = 8, PARAMS = 8, ITERATIONS = 100 };
@@ -27,22 +23,8 @@ static tl_tensor gradient(tl_tensor y, const tl_tensor *w, int n)
     return tl_concat(n, g, 0);
 }
 
-/* The gradient at w + d, d a vector of all. */
-static tl_tensor gradient_at(tl_scope *s, const tl_tensor *in, const tl_tensor *w, int n, tl_tensor d)
-{
-    tl_tensor moved[PARAMS];
-    int64_t from = 0;
-    for (int i = 0; i < n; from += tl_size(w[i++])) {
-        const tl_shape shape = tl_shape_of(w[i]);
-        tl_tensor part = tl_slice(d, 0, from, from + tl_size(w[i]));
-        moved[i] = tl_add(w[i], tl_reshape(part, shape.rank, shape.dim));
-    }
-    return gradient(network(tl_overlay(s, n, w, moved), in, NULL), moved, n);
-}
-
 static tl_tensor power_iteration(tl_scope *s, const tl_tensor *in, void *user)
 {
-    const double e = 1e-4;
     tl_tensor w[PARAMS], loss = network(s, in, user);
     const int n = tl_params(s, NULL, w, PARAMS);
     tl_tensor g = gradient(loss, w, n);
@@ -52,35 +34,22 @@ static tl_tensor power_iteration(tl_scope *s, const tl_tensor *in, void *user)
     tl_tensor Hv = gradient(tl_dot(g, v), w, n);
     tl_next(s, "v", Hv);
 
-    tl_tensor ahead = gradient_at(s, in, w, n, tl_scale(v, e)), behind = gradient_at(s, in, w, n, tl_scale(v, -e));
-    tl_tensor difference = tl_scale(tl_sub(ahead, behind), 0.5 / e), eigenvalue = tl_dot(v, Hv);
+    tl_tensor eigenvalue = tl_dot(v, Hv);
     tl_output(s, "eigenvalue", eigenvalue);
     tl_output(s, "residual", tl_norm(tl_sub(Hv, tl_mul(eigenvalue, v)), TL_ALL));
-    tl_output(s, "error", tl_norm(tl_sub(Hv, difference), TL_ALL));
     return TL_NONE;
 }
 
-/* On a copy in f64, for the difference to mean something. */
-static bool sharpness(tl_model *trained, const tl_array *in, tl_random *random)
+static bool sharpness(tl_model *model, const tl_array *in, tl_random *random)
 {
-    static double x[2][T * B];
-    const tl_array wide[2] = { tl_array_of(TL_F64, TL_DIMS(T, B, 1), x[0]),
-                               tl_array_of(TL_F64, TL_DIMS(T, B, 1), x[1]) };
     (void)random;
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < T * B; i++) x[k][i] = ((const float *)in[k].data)[i];
-    tl_model *model = tl_model_copy(trained, TL_F64);
     tl_trainer *t = tl_trainer_new(model, power_iteration);
     tl_session *session = tl_trainer_session(t, TL_PREDICT);
-    for (int i = 0; i < ITERATIONS && !tl_predict_step(t, wide, 2); i++) continue;
-    const double eigenvalue = tl_get_scalar(session, "eigenvalue"), residual = tl_get_scalar(session, "residual"),
-                 error = tl_get_scalar(session, "error");
-    printf(
-        "largest eigenvalue of the Hessian %.6f: |H v - eigenvalue v| is %.1e, difference of gradients off by %.1e\n",
-        eigenvalue, residual, error);
+    for (int i = 0; i < ITERATIONS && !tl_predict_step(t, in, 2); i++) continue;
+    const double eigenvalue = tl_get_scalar(session, "eigenvalue"), residual = tl_get_scalar(session, "residual");
+    printf("largest eigenvalue of the Hessian %.4f: |H v - eigenvalue v| is %.1e\n", eigenvalue, residual);
     tl_trainer_free(t);
-    tl_model_free(model);
-    return residual < 1e-4 * eigenvalue && error < 1e-6 * eigenvalue; /* not if any is NaN */
+    return residual < 1e-3 * eigenvalue; /* not if any is NaN */
 }
 
 static void fill(const tl_array *in, tl_random *random)

@@ -47,21 +47,17 @@ static void fill_symbols(const tl_array *in, tl_random *random)
 static void fill_changes(const tl_array *in, tl_random *random)
 {
     const int32_t *x = in[0].data;
-    int32_t *same = in[1].data;
     fill_symbols(in, random);
-    for (int i = 0; i < T * B; i++) same[i] = i >= B && class_of(x[i]) == class_of(x[i - B]);
+    for (int i = 0; i < T * B; i++) ((int32_t *)in[1].data)[i] = i >= B && class_of(x[i]) == class_of(x[i - B]);
 }
 
 static void fill_majority(const tl_array *in, tl_random *random)
 {
     const int32_t *x = in[0].data;
-    int32_t *class = in[1].data;
+    int ones[B] = { 0 };
     fill_symbols(in, random);
-    for (int b = 0; b < B; b++) {
-        int ones = 0;
-        for (int t = 0; t < T; t++) ones += class_of(x[t * B + b]);
-        class[b] = 2 * ones > T;
-    }
+    for (int i = 0; i < T * B; i++) ones[i % B] += class_of(x[i]);
+    for (int b = 0; b < B; b++) ((int32_t *)in[1].data)[b] = 2 * ones[b] > T;
 }
 
 /* A step of one task changes the embedding and what is its own; of the other it leaves every bit alone. */
@@ -85,18 +81,19 @@ static bool keeps_to_itself(tl_model *model, const tl_array *in, tl_random *rand
 
 int main(void)
 {
+    const tl_array rows = tl_array_of(TL_I32, TL_DIMS(T, B), NULL), one = tl_array_of(TL_I32, TL_DIMS(B), NULL);
     const gallery tasks[] = {
         { .title = "two tasks, one embedding: has the class changed?",
           .model = changes,
           .fill = fill_changes,
-          .in = { tl_array_of(TL_I32, TL_DIMS(T, B), NULL), tl_array_of(TL_I32, TL_DIMS(T, B), NULL) },
+          .in = { rows, rows },
           .steps = 400,
           .factor = 0.1,
           .prove = keeps_to_itself },
         { .title = "two tasks, one embedding: which class is in the majority?",
           .model = majority,
           .fill = fill_majority,
-          .in = { tl_array_of(TL_I32, TL_DIMS(T, B), NULL), tl_array_of(TL_I32, TL_DIMS(B), NULL) },
+          .in = { rows, one },
           .factor = 0.2 },
     };
     return gallery_run_tasks(tasks, 2);
