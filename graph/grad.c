@@ -5,11 +5,19 @@
 
 tl_fault tl_planted_fault;
 
+/* The adjoint g of a slice of some node. */
+typedef struct tl_piece {
+    struct tl_piece *next; /* of another slice of the same node */
+    const tl_slice_attr *slice;
+    uint32_t g;
+} tl_piece;
+
 typedef struct tl_adjoints {
     tl_tape *tape;
     uint32_t n;        /* nodes 0..n-1 were there when this began */
     bool *need;        /* does some wrt lie under this node? */
     uint32_t *adjoint; /* 0: none yet */
+    tl_piece **pieces; /* of each node, until its turn comes */
 } tl_adjoints;
 
 /* In the tape's arena: a recording that is made again needs no new memory. */
@@ -17,8 +25,9 @@ static bool prepare(tl_adjoints *g)
 {
     g->need = tl_arena_alloc(&g->tape->arena, g->n * sizeof *g->need);
     g->adjoint = tl_arena_alloc(&g->tape->arena, g->n * sizeof *g->adjoint);
-    if (!g->need || !g->adjoint) tl_no_memory(g->tape);
-    return g->need && g->adjoint;
+    g->pieces = tl_arena_alloc(&g->tape->arena, g->n * sizeof *g->pieces);
+    if (!g->need || !g->adjoint || !g->pieces) tl_no_memory(g->tape);
+    return g->need && g->adjoint && g->pieces;
 }
 
 /* Marks every node on a way from some wrt: no adjoint is made anywhere else. */
@@ -84,6 +93,105 @@ static void pass_on(tl_adjoints *g, uint32_t i, uint32_t k, const tl_vjp *v)
     contribute(g, to, c, before);
 }
 
+/* ---- slices: what they pass on is put together once, not padded to full size and added up one by one -------------- */
+
+static void keep_piece(tl_adjoints *g, uint32_t i)
+{
+    const uint32_t to = tl_node_in(g->tape, &g->tape->node[i], 0);
+    tl_piece *p = tl_arena_alloc(&g->tape->arena, sizeof *p);
+    if (!p) {
+        tl_no_memory(g->tape);
+        return;
+    }
+    *p = (tl_piece){ g->pieces[to], g->tape->node[i].attr, g->adjoint[i] };
+    g->pieces[to] = p;
+}
+
+/* By where they begin; equal ones in the order of the list. Steps in order, either way, are found in place. */
+static tl_piece *sorted(tl_piece *list)
+{
+    tl_piece *first = NULL, *last = NULL;
+    for (tl_piece *p = list, *next; p; p = next) {
+        tl_piece **at = last && last->slice->begin <= p->slice->begin ? &last->next : &first;
+        next = p->next;
+        while (*at && (*at)->slice->begin <= p->slice->begin) at = &(*at)->next;
+        p->next = *at;
+        *at = last = p;
+    }
+    return first;
+}
+
+static bool same_part(const tl_piece *a, const tl_piece *b)
+{
+    return b && a->slice->begin == b->slice->begin && a->slice->end == b->slice->end;
+}
+
+/* Are they of one axis, and each two of them the same part or apart? */
+static bool apart(const tl_piece *p)
+{
+    for (; p->next; p = p->next)
+        if (p->slice->axis != p->next->slice->axis || (!same_part(p, p->next) && p->slice->end > p->next->slice->begin))
+            return false;
+    return true;
+}
+
+static tl_tensor zeros(tl_tape *t, uint32_t like, int64_t axis, int64_t size)
+{
+    const tl_node *n = &t->node[like];
+    tl_fill_attr attr = { .rank = n->shape.rank };
+    memcpy(attr.dim, n->shape.dim, sizeof attr.dim);
+    attr.dim[axis] = size;
+    return tl_apply_leaf_at(TL_NOWHERE, (tl_scope *)(uintptr_t)n->scope, tl_op_of_role(TL_ROLE_FILL), &attr);
+}
+
+/* Pieces that are apart, and zeros between them, one after the other. */
+static tl_tensor put_together(tl_tape *t, uint32_t i, const tl_piece *p)
+{
+    const int64_t axis = p->slice->axis, size = t->node[i].shape.dim[axis];
+    uint32_t most = 1;
+    for (const tl_piece *q = p; q; q = q->next) most += 2;
+    tl_tensor *part = tl_arena_alloc(&t->arena, most * sizeof *part);
+    if (!part) return tl_no_memory(t);
+    int n = 0;
+    int64_t at = 0;
+    for (; p; p = p->next) {
+        if (p->slice->begin > at) part[n++] = zeros(t, i, axis, p->slice->begin - at);
+        part[n] = tl_handle(t, p->g);
+        at = p->slice->end;
+        for (; same_part(p, p->next); p = p->next)
+            part[n] = tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_ADD),
+                                  (tl_tensor[]){ part[n], tl_handle(t, p->next->g) }, 2, NULL);
+        n++;
+    }
+    if (at < size) part[n++] = zeros(t, i, axis, size - at);
+    return tl_apply_at(TL_NOWHERE, tl_op_of_role(TL_ROLE_CONCAT), part, n, &(tl_concat_attr){ axis });
+}
+
+/* Node i's turn has come: what its slices have passed on joins its adjoint. */
+static void settle(tl_adjoints *g, uint32_t i)
+{
+    tl_tape *t = g->tape;
+    tl_piece *p = g->pieces[i];
+    if (!p || t->status) return;
+    const tl_tensor x = tl_handle(t, i);
+    g->pieces[i] = NULL;
+    t->place_node = i;
+    p = sorted(p);
+    if (p->next && apart(p)) {
+        const tl_tensor c = put_together(t, i, p);
+        if (!t->status) contribute(g, i, c, t->n);
+    } else {
+        for (; p && !t->status; p = p->next) {
+            const tl_vjp v = { x, tl_handle(t, p->g), &x, 1, p->slice };
+            const tl_tensor c = tl_op_of_role(TL_ROLE_SLICE)->vjp(&v, 0);
+            if (!t->status) contribute(g, i, c, t->n);
+        }
+    }
+    t->place_node = 0;
+}
+
+/* ---- the way back ------------------------------------------------------------------------------------------------- */
+
 static void visit(tl_adjoints *g, uint32_t i)
 {
     tl_tape *t = g->tape;
@@ -92,6 +200,10 @@ static void visit(tl_adjoints *g, uint32_t i)
     bool any = false;
     for (uint32_t k = 0; k < n_in; k++) any |= g->need[tl_node_in(t, &t->node[i], k)];
     if (!any || op->no_gradient) return;
+    if (op->role == TL_ROLE_SLICE) {
+        keep_piece(g, i);
+        return;
+    }
     t->place_node = i;
     tl_tensor few[4], *in = n_in <= 4 ? few : tl_arena_alloc(&t->arena, n_in * sizeof *in);
     if (!in) tl_no_memory(t);
@@ -115,8 +227,10 @@ static void differentiate(tl_tape *t, tl_place at, uint32_t y, const uint32_t *w
     if (!prepare(&g)) return;
     mark_needed(&g, wrt, n);
     if (g.need[y]) g.adjoint[y] = tl_full_like_at(at, tl_handle(t, y), 1).id;
-    for (uint32_t i = y; i && !t->status; i--)
+    for (uint32_t i = y; i && !t->status; i--) {
+        settle(&g, i);
         if (g.need[i] && g.adjoint[i]) visit(&g, i);
+    }
     for (int i = 0; i < n && !t->status; i++) out[i] = g.adjoint[wrt[i]];
 }
 

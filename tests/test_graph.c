@@ -481,6 +481,45 @@ static tl_tensor random_loss(tl_scope *s, const tl_tensor *in, void *user)
 }
 
 /* Graphs of every kind of operation: what is recorded agrees with differences, every third to second order. */
+/* d sum(w . parts of x) / dx, where part k is x[begin[k]..end[k]) of an axis and w are the numbers 1, 2, ... */
+static void slices(int n, int64_t (*part)[3], const double *want, int adds, int concats)
+{
+    tl_model *m = tl_model_new(.dtype = TL_F64);
+    tl_tape *t = tl_tape_new(m);
+    tl_scope *s = tl_root(t);
+    const tl_tensor x = tl_full(s, TL_DIMS(4, 2), 1);
+    tl_tensor y = tl_full(s, TL_SCALAR, 0), d;
+    for (int k = 0; k < n; k++) {
+        const tl_tensor q = tl_slice(x, (int)part[k][0], part[k][1], part[k][2]);
+        y = tl_add(y, tl_sum(tl_scale(q, k + 1), TL_ALL));
+    }
+    const uint32_t before = t->n;
+    tl_grad(y, &x, 1, &d);
+    cr_assert(census(t, before, "add") == adds && census(t, before, "concat") == concats, "%d adds, %d concats",
+              census(t, before, "add"), census(t, before, "concat"));
+    double *v = values_of(d);
+    for (int i = 0; i < 8; i++) cr_assert(v[i] == want[i], "[%d] is %g, not %g", i, v[i], want[i]);
+    free(v);
+    tl_tape_free(t);
+    tl_model_free(m);
+}
+
+/* Steps that a recurrence has cut out make one gradient of the whole sequence, in time linear in their number. */
+Test(gradient, of_slices_is_put_together_once)
+{
+    slices(4, (int64_t[][3]){ { 0, 0, 1 }, { 0, 1, 2 }, { 0, 2, 3 }, { 0, 3, 4 } },
+           (double[]){ 1, 1, 2, 2, 3, 3, 4, 4 }, 0, 1);
+    slices(4, (int64_t[][3]){ { 0, 3, 4 }, { 0, 2, 3 }, { 0, 1, 2 }, { 0, 0, 1 } },
+           (double[]){ 4, 4, 3, 3, 2, 2, 1, 1 }, 0, 1);
+    slices(2, (int64_t[][3]){ { 0, 1, 2 }, { 0, 3, 4 } }, (double[]){ 0, 0, 1, 1, 0, 0, 2, 2 }, 0, 1); /* gaps */
+    slices(3, (int64_t[][3]){ { 0, 1, 2 }, { 0, 0, 1 }, { 0, 1, 2 } }, (double[]){ 2, 2, 4, 4, 0, 0, 0, 0 }, 1, 1);
+    slices(2, (int64_t[][3]){ { 1, 1, 2 }, { 1, 0, 1 } }, (double[]){ 2, 1, 2, 1, 2, 1, 2, 1 }, 0, 1);
+    slices(2, (int64_t[][3]){ { 0, 0, 2 }, { 0, 1, 4 } }, (double[]){ 1, 1, 3, 3, 2, 2, 2, 2 }, 1,
+           0); /* they overlap */
+    slices(2, (int64_t[][3]){ { 0, 0, 2 }, { 1, 1, 2 } }, (double[]){ 1, 3, 1, 3, 0, 2, 0, 2 }, 1, 0); /* they cross */
+    slices(1, (int64_t[][3]){ { 0, 1, 3 } }, (double[]){ 0, 0, 1, 1, 1, 1, 0, 0 }, 0, 0);
+}
+
 Test(gradient, of_random_graphs_agrees_with_differences)
 {
     begin();
