@@ -84,7 +84,6 @@ Test(wrappers, residual_adds_the_input)
 /* In training each number is the old one or the new one, in the share of the rate; else it is their mean. */
 Test(wrappers, zoneout_keeps_its_share_of_the_old_state)
 {
-    const tl_tensor none = TL_NONE;
     for (int training = 0; training < 2; training++) {
         const bench b = begin(training);
         const tl_tensor x = tl_full(b.s, TL_DIMS(1, 100, 100), 1);
@@ -100,7 +99,6 @@ Test(wrappers, zoneout_keeps_its_share_of_the_old_state)
         free(v);
         end(b);
     }
-    (void)none;
 }
 
 Test(wrappers, zoneout_has_a_rate_for_each_state)
@@ -160,7 +158,7 @@ Test(wrappers, a_stack_is_layer_upon_layer)
     const bench b = begin(false);
     const tl_tensor x = NOISE(b.s, 3, 2, 4);
     const tl_cell cell[] = { tl_lstm_cell(b.s), tl_gru_cell(b.s) };
-    tl_tensor final[3], lower[2], upper[1];
+    tl_tensor final[3];
     const tl_tensor y = tl_rnn(b.s, x, tl_stack_cell(b.s, 2, cell, .units = (int64_t[]){ 5, 3 }), .final = final,
                                .return_sequences = true);
     tl_scope *again = tl_step(tl_in(b.s, "rnn"), 9); /* the same parameters, which belong to steps */
@@ -173,7 +171,6 @@ Test(wrappers, a_stack_is_layer_upon_layer)
             out[t] = tl_call(tl_in(tl_step(tl_in(b.s, "rnn"), 10 + t), i ? "1" : "0"), cell[i], out[t], h + 2 * i);
     same(y, tl_stack(3, out, 0));
     for (int k = 0; k < 3; k++) same(final[k], h[k]);
-    (void)lower, (void)upper;
     cr_assert(tl_dim(final[0], 1) == 5 && tl_dim(final[2], 1) == 3);
     end(b);
 }
