@@ -20,12 +20,17 @@ static void *keep(tl_build *b, size_t n)
 
 /* ---- live --------------------------------------------------------------------------------------------------- */
 
+uint32_t tl_asked_for(const tl_tape *t, uint32_t k)
+{
+    if (k < t->n_output) return t->output[k].id;
+    if ((k -= t->n_output) < t->n_next) return t->next[k].id;
+    if ((k -= t->n_next) < t->n_gradient) return t->gradient[k].id;
+    return (k -= t->n_gradient) < t->n_tap ? t->tap[k] : 0;
+}
+
 void tl_mark_live(const tl_tape *t, bool *live)
 {
-    for (uint32_t i = 0; i < t->n_output; i++) live[t->output[i].id] = true;
-    for (uint32_t i = 0; i < t->n_next; i++) live[t->next[i].id] = true;
-    for (uint32_t i = 0; i < t->n_gradient; i++) live[t->gradient[i].id] = true;
-    for (uint32_t i = 0; i < t->n_tap; i++) live[t->tap[i]] = true;
+    for (uint32_t k = 0, id; (id = tl_asked_for(t, k)); k++) live[id] = true;
     for (uint32_t i = t->n - 1; i; i--)
         for (uint32_t k = 0; live[i] && k < t->node[i].n_in; k++) live[tl_node_in(t, &t->node[i], k)] = true;
     live[0] = false;

@@ -403,6 +403,9 @@ struct tl_session {
 /* mask.c: x, emitted in s as `name`, with zeros in the rows that are padding there */
 tl_tensor tl_unpadded(tl_place at, tl_scope *s, const char *name, tl_tensor x);
 
+/* plan.c: the k-th node that is asked for as an output, state, gradient or tap; 0 after the last */
+uint32_t tl_asked_for(const tl_tape *t, uint32_t k);
+
 /* plan.c: live[i] becomes true for each node that an output, state, gradient or tap needs */
 void tl_mark_live(const tl_tape *t, bool *live);
 

@@ -429,7 +429,7 @@ Test(passes, every_allocation_may_fail)
         tl_model *model = tl_model_new();
         tl_tape *t = tl_tape_new(model);
         const tl_tensor x = tl_input(tl_root(t), "x", FLOATS(NULL, 6, 2, 3));
-        tl_backward(tl_sum(tl_lstm(tl_root(t), x, .units = 3), TL_ALL));
+        tl_backward(tl_sum(tl_lstm(tl_root(t), x, .units = 17), TL_ALL)); /* wide enough for every pass */
         tl_fail_allocation(k);
         tl_plan *plan = tl_compile(t);
         tl_fail_allocation(0);

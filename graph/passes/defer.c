@@ -77,10 +77,7 @@ static void find_chains(deferral *d)
         const tl_node *n = &t->node[i];
         for (uint32_t k = 0; k < n->n_in; k++) d->uses[tl_node_in(t, n, k)]++;
     }
-    for (uint32_t k = 0; k < t->n_output; k++) d->uses[t->output[k].id] += 2;
-    for (uint32_t k = 0; k < t->n_next; k++) d->uses[t->next[k].id] += 2;
-    for (uint32_t k = 0; k < t->n_gradient; k++) d->uses[t->gradient[k].id] += 2;
-    for (uint32_t k = 0; k < t->n_tap; k++) d->uses[t->tap[k]] += 2;
+    for (uint32_t k = 0, id; (id = tl_asked_for(t, k)); k++) d->uses[id] += 2; /* never a link within a chain */
     for (uint32_t i = 1; i < t->n; i++) {
         const link_kind *kind = kind_of(t, &t->node[i]);
         const uint32_t before = kind ? start_of(t, &t->node[i], kind) : 0;
