@@ -155,7 +155,7 @@ static void check_runs(tl_check *c, tl_dtype dtype)
 static void compare(tl_check *c, const tl_rig *f32, const tl_rig *f64, int k, double floor)
 {
     tl_array x, y;
-    if (tl_rig_get(f32, k, &x) || tl_rig_get(f64, k, &y)) return;
+    if (tl_rig_get(f32, k, &x) || tl_rig_get(f64, k, &y) || memcmp(x.dim, y.dim, sizeof x.dim)) return;
     const int64_t n = tl_read_all(x, c->a);
     const double rtol = c->op->f32_rtol > 0 ? c->op->f32_rtol : 1e-5, max = tl_largest(c->b, tl_read_all(y, c->b));
     int64_t i = 0;
@@ -219,6 +219,8 @@ static bool make_room(tl_check *c)
     int64_t n = 1;
     for (int v = 0; v < TRIAL_VECTORS; v++)
         if (tl_trial_size(&c->trial, v) > n) n = tl_trial_size(&c->trial, v);
+    for (int f64 = 0; f64 < 2; f64++) /* the element type may decide the shape: panels are as wide as vectors */
+        if (tl_shape_size(&c->trial.result[f64]) > n) n = tl_shape_size(&c->trial.result[f64]);
     c->room = (size_t)n * sizeof *c->a;
     c->a = tl_resize(NULL, 0, c->room);
     c->b = tl_resize(NULL, 0, c->room);

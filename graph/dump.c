@@ -46,7 +46,7 @@ static void attribute_words(char out[static 128], const tl_node *node)
             at += snprintf(out + at, 128 - (size_t)at, " %lld", (long long)((const tl_permute_attr *)a)->order[i]);
     } else if (node->op->role == TL_ROLE_PRODUCT) {
         const tl_product_attr *p = a;
-        snprintf(out, 128, "%s%s", p->ta ? " ta" : "", p->tb ? " tb" : "");
+        snprintf(out, 128, "%s%s%s", p->ta ? " ta" : "", p->tb ? " tb" : "", p->packed ? " packed" : "");
     } else if (node->op->role == TL_ROLE_SUM) {
         const tl_sum_attr *s = a;
         snprintf(out, 128, " axes %lld to %lld", (long long)s->axis_begin, (long long)s->axis_end);

@@ -52,6 +52,7 @@ typedef enum tl_op_role {
     TL_ROLE_CONCAT,
     TL_ROLE_TRANSPOSE,
     TL_ROLE_PRODUCT,     /* (C0 +) op(a) op(b) */
+    TL_ROLE_PACK,        /* a matrix laid out for products; made by the compiler alone */
     TL_ROLE_SUM,         /* (C0 +) sum over axes; also what undoes broadcasting */
     TL_ROLE_SCATTER_ADD, /* (C0 +) rows added by index */
     TL_ROLE_GATHER,
@@ -95,7 +96,8 @@ TL_API bool tl_shape_same(tl_shape_rule *r);
 
 /* How an operand lies in memory; strides are in elements, 0 along an axis that is broadcast.
  * Elementwise kernels get all operands in out's rank, with axes merged where that changes nothing (a run over arrays
- * without broadcasting has rank 1); dimensions are out's. All other kernels get dense row-major operands. */
+ * without broadcasting has rank 1); dimensions are out's. All other kernels get dense row-major operands, but for
+ * products: there rows of an operand and of the result may be further apart than they are long. */
 typedef struct tl_desc {
     tl_dtype dtype;
     int rank;
@@ -253,10 +255,17 @@ typedef struct tl_permute_attr {
     int64_t order[TL_MAX_RANK];
 } tl_permute_attr;
 
-/* PRODUCT: is a (b) transposed in its last two axes? Operands a, b, C0 (may be absent). */
+/* PRODUCT: is a (b) transposed in its last two axes? Operands a, b, C0 (may be absent). packed n > 0: b is the panels of
+ * a matrix with n columns, made by PACK; then a has two axes, and tb is 0. */
 typedef struct tl_product_attr {
-    int64_t ta, tb;
+    int64_t ta, tb, packed;
 } tl_product_attr;
+
+/* PACK: [k, n] (transposed: [n, k]) becomes panels [ceil(n / width), k, width], the last one filled up with zeros; the
+ * width suits the kernels in use. */
+typedef struct tl_pack_attr {
+    int64_t transposed;
+} tl_pack_attr;
 
 /* SUM over axes axis_begin..axis_end-1, which stay with size 1 if keepdims. Operands x, C0 (may be absent). */
 typedef struct tl_sum_attr {

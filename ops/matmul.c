@@ -1,8 +1,9 @@
 /* ops/matmul.c - y = C0 + op(a) op(b), [..., m, k] x [..., k, n] -> [..., m, n]; op transposes the last two axes if the
- * attribute says so. C0 may be absent (zero); batch axes and C0 broadcast.
+ * attribute says so. C0 may be absent (zero); batch axes and C0 broadcast. A packed b is the panels that op pack makes.
  *
  *     dop(a) = g op(b)^T,  dop(b) = op(a)^T g,  dC0 = g, summed over what was broadcast */
 #include "ops/define.h"
+#include "ops/kernels/kernels.h"
 #ifdef TL_REAL
 
 #include "ops/kernels/batch.h"
@@ -45,6 +46,18 @@ static bool start_shape(tl_shape_rule *r, const tl_shape *c)
     return fits || tl_refuse(r, TL_E_SHAPE, "the product does not have the shape of what it is added to");
 }
 
+/* Panels that op pack makes of a matrix with n columns. */
+static bool packed_shape(tl_shape_rule *r, int64_t n)
+{
+    const tl_shape *a = &r->in[0], *b = &r->in[1];
+    const int64_t width = tl_panel_width(b->dtype);
+    if (n < 0 || a->rank != 2 || b->rank != 3 || b->dim[2] != width || b->dim[0] != (n + width - 1) / width)
+        return tl_refuse(r, TL_E_SHAPE, "these are not the panels of a matrix with %lld columns", (long long)n);
+    r->out.rank = 2;
+    r->out.dim[1] = n;
+    return true;
+}
+
 static bool matmul_shape(tl_shape_rule *r)
 {
     const tl_product_attr *p = r->attr;
@@ -53,9 +66,9 @@ static bool matmul_shape(tl_shape_rule *r)
     if (columns_of(a, p->ta) != rows_of(b, p->tb))
         return tl_refuse(r, TL_E_SHAPE, "inner dimensions %lld and %lld differ", (long long)columns_of(a, p->ta),
                          (long long)rows_of(b, p->tb));
-    if (!batch_shape(r, a, b)) return false;
+    if (p->packed ? !packed_shape(r, p->packed) : !batch_shape(r, a, b)) return false;
+    if (!p->packed) r->out.dim[r->out.rank - 1] = columns_of(b, p->tb);
     r->out.dim[r->out.rank - 2] = rows_of(a, p->ta);
-    r->out.dim[r->out.rank - 1] = columns_of(b, p->tb);
     return r->n_in < 3 || start_shape(r, &r->in[2]);
 }
 
@@ -115,7 +128,7 @@ TL_OP(matmul, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_MATMUL, .role =
 tl_tensor tl_gemm_at(tl_place at, tl_tensor c, tl_tensor a, tl_tensor b, bool transpose_a, bool transpose_b)
 {
     return tl_apply_at(at, &tl_op_matmul, (tl_tensor[]){ a, b, c }, tl_absent(c) ? 2 : 3,
-                       &(tl_product_attr){ transpose_a, transpose_b });
+                       &(tl_product_attr){ transpose_a, transpose_b, 0 });
 }
 tl_tensor(tl_gemm)(tl_tensor c, tl_tensor a, tl_tensor b, bool ta, bool tb)
 {

@@ -46,17 +46,18 @@ static int number_of(const char *name)
     return 0;
 }
 
-/* Runs a kernel on dense operands. */
-static tl_status run(tl_kernel k, tl_shape y, void *out, int n, const tl_shape *x, const void *const *in,
-                     const void *attr, void *work)
+static tl_desc dense(const tl_shape *s)
 {
-    tl_desc d[TL_CASE_INPUTS + 1];
-    for (int i = 0; i <= n; i++) {
-        const tl_shape *s = i ? &x[i - 1] : &y;
-        d[i] = (tl_desc){ .dtype = s->dtype, .rank = s->rank };
-        int64_t stride = 1;
-        for (int a = s->rank - 1; a >= 0; stride *= s->dim[a--]) d[i].dim[a] = s->dim[a], d[i].stride[a] = stride;
-    }
+    tl_desc d = { .dtype = s->dtype, .rank = s->rank };
+    int64_t stride = 1;
+    for (int a = s->rank - 1; a >= 0; stride *= s->dim[a--]) d.dim[a] = s->dim[a], d.stride[a] = stride;
+    return d;
+}
+
+/* Runs a kernel: d is the result's layout, then the operands'. */
+static tl_status run_laid_out(tl_kernel k, const tl_desc *d, void *out, int n, const void *const *in, const void *attr,
+                              void *work)
+{
     tl_failure failure = { "" };
     return k(&(tl_run_args){ .out = out,
                              .in = in,
@@ -68,6 +69,15 @@ static tl_status run(tl_kernel k, tl_shape y, void *out, int n, const tl_shape *
                              .seed = 11,
                              .run = 3,
                              .failure = &failure });
+}
+
+/* Runs a kernel on dense operands. */
+static tl_status run(tl_kernel k, tl_shape y, void *out, int n, const tl_shape *x, const void *const *in,
+                     const void *attr, void *work)
+{
+    tl_desc d[TL_CASE_INPUTS + 1] = { dense(&y) };
+    for (int i = 0; i < n; i++) d[i + 1] = dense(&x[i]);
+    return run_laid_out(k, d, out, n, in, attr, work);
 }
 
 static void scatter(void *p, bool f64, int64_t n, uint64_t *state, double size)
@@ -100,6 +110,60 @@ static void chain(bool f64, int m, int n, int k, bool ta, bool tb, bool c0)
         }
 }
 
+/* x's rows, moved to be `row` elements apart; what lies between them is to be neither read nor written. */
+static void space_rows(void *out, const void *x, int rows, int columns, int row, bool f64)
+{
+    const size_t size = f64 ? 8 : 4;
+    memset(out, 0xff, (size_t)(rows * row) * size);
+    for (int i = 0; i < rows; i++)
+        memcpy((char *)out + (size_t)(i * row) * size, (const char *)x + (size_t)(i * columns) * size,
+               (size_t)columns * size);
+}
+
+/* The same with all four matrices as columns of wider ones. */
+static void check_spaced(bool f64, int isa, int n_in, const tl_shape *x, const tl_product_attr *attr)
+{
+    static double spaced[4][80000], want[80000];
+    tl_desc d[4];
+    for (int i = 0; i < 4; i++) {
+        const tl_shape *s = &x[i == 3 ? 2 : i];
+        const int rows = (int)s->dim[0], columns = (int)s->dim[1], row = columns + 3 + 2 * i;
+        tl_desc *to = &d[(i + 1) % 4];
+        *to = dense(s);
+        to->stride[0] = row;
+        space_rows(i == 3 ? want : spaced[i], memory[i == 3 ? 4 : i], rows, columns, row, f64);
+        if (i == 3) memset(spaced[3], 0xff, (size_t)(rows * row) * (f64 ? 8 : 4));
+    }
+    run_laid_out(kernels[number_of("matmul")].kernel[f64][isa], d, spaced[3], n_in,
+                 (const void *[]){ spaced[0], spaced[1], spaced[2] }, attr, work);
+    cr_assert_not(memcmp(spaced[3], want, (size_t)(d[0].dim[0] * d[0].stride[0]) * (f64 ? 8 : 4)),
+                  "%dx%d with rows apart, f%d isa %d", (int)x[2].dim[0], (int)x[2].dim[1], f64 ? 64 : 32, isa);
+}
+
+/* The same on panels, which are what a plain loop says, and have the width that is announced. */
+static void check_packed(bool f64, int isa, int n_in, const tl_shape *x, const tl_product_attr *attr)
+{
+    static double panels[80000];
+    const int64_t n = x[2].dim[1], k = x[1].dim[attr->tb], width = (f64 ? 4 : 8) << isa;
+    const tl_pack_attr how = { attr->tb };
+    const tl_shape p = { x->dtype, 3, { (n + width - 1) / width, k, width } };
+    cr_assert(isa < isas() - 1 || tl_panel_width(p.dtype) == width);
+    memset(panels, 0x7f, sizeof panels);
+    run(kernels[number_of("pack")].kernel[f64][isa], p, panels, 1, &x[1], (const void *[]){ memory[1] }, &how, NULL);
+    for (int64_t i = 0; i < p.dim[0] * k * width; i++) {
+        const int64_t j = i / (k * width) * width + i % width, row = i / width % k;
+        const int64_t from = attr->tb ? j * k + row : row * n + j;
+        const double want = j >= n ? 0 : f64 ? memory[1][from] : (double)((float *)memory[1])[from];
+        cr_assert_eq(f64 ? panels[i] : (double)((float *)panels)[i], want);
+    }
+    memset(memory[3], 0x7f, sizeof memory[3]);
+    const tl_shape packed[] = { x[0], p, x[2] };
+    run(kernels[number_of("matmul")].kernel[f64][isa], x[2], memory[3], n_in, packed,
+        (const void *[]){ memory[0], panels, memory[2] }, &(tl_product_attr){ attr->ta, 0, n }, work);
+    cr_assert_not(memcmp(memory[3], memory[4], (size_t)(x[2].dim[0] * n) * (f64 ? 8 : 4)),
+                  "%dx%dx%d packed, f%d isa %d", (int)x[2].dim[0], (int)n, (int)k, f64 ? 64 : 32, isa);
+}
+
 static void check_product(bool f64, int m, int n, int k, bool ta, bool tb, bool c0, uint64_t *state)
 {
     scatter(memory[0], f64, m * k, state, 1);
@@ -111,12 +175,15 @@ static void check_product(bool f64, int m, int n, int k, bool ta, bool tb, bool 
                            { t, 2, { tb ? n : k, tb ? k : n } },
                            { t, 2, { m, n } } };
     const int op = number_of("matmul");
+    const tl_product_attr attr = { ta, tb, 0 };
     for (int i = 0; i < isas(); i++) {
         memset(memory[3], 0x7f, sizeof memory[3]);
         run(kernels[op].kernel[f64][i], x[2], memory[3], c0 ? 3 : 2, x,
-            (const void *[]){ memory[0], memory[1], memory[2] }, &(tl_product_attr){ ta, tb }, work);
+            (const void *[]){ memory[0], memory[1], memory[2] }, &attr, work);
         cr_assert_not(memcmp(memory[3], memory[4], (size_t)(m * n) * (f64 ? 8 : 4)), "%dx%dx%d %d%d%d f%d isa %d", m, n,
                       k, ta, tb, c0, f64 ? 64 : 32, i);
+        check_spaced(f64, i, c0 ? 3 : 2, x, &attr);
+        check_packed(f64, i, c0 ? 3 : 2, x, &attr);
     }
 }
 
@@ -131,7 +198,8 @@ Test(kernels, a_product_is_one_chain_of_fused_multiply_adds)
         if (limit < 100 || i % 30 == 2) check_product(i & 1, m, n, k, i & 2, i & 4, i & 8, &state);
     }
     check_product(false, 60, 100, 300, false, true, true, &state); /* deeper than a panel */
-    check_product(true, 100, 3, 300, false, false, true, &state);  /* narrow: transposed inside */
+    for (int m = 1; m <= 70; m++) check_product(m & 1, m, 37, m % 7 ? 41 : 270, m & 2, m & 4, m & 8, &state);
+    check_product(true, 100, 3, 300, false, false, true, &state); /* narrow: transposed inside */
 }
 
 Test(kernels, large_products_go_to_blas_and_agree_within_rounding)
@@ -146,7 +214,7 @@ Test(kernels, large_products_go_to_blas_and_agree_within_rounding)
     for (int exact = 0; exact < 2; exact++) {
         tl_set_exact(exact);
         run(kernels[number_of("matmul")].kernel[0][isas() - 1], x[2], y + exact * M * N, 2, x, (const void *[]){ a, b },
-            &(tl_product_attr){ 0, 0 }, work);
+            &(tl_product_attr){ 0, 0, 0 }, work);
     }
     double worst = 0;
     for (int i = 0; i < M * N; i++) worst = fmax(worst, fabs((double)y[i] - (double)y[M * N + i]));

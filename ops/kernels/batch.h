@@ -15,18 +15,15 @@ typedef struct batch_product {
     product one;
     bool ta, tb;
     int axes;
-    int64_t left, dim[TL_MAX_RANK], index[TL_MAX_RANK], a[TL_MAX_RANK], b[TL_MAX_RANK], from[TL_MAX_RANK];
+    int64_t left, dim[TL_MAX_RANK], index[TL_MAX_RANK];
+    int64_t a[TL_MAX_RANK], b[TL_MAX_RANK], from[TL_MAX_RANK], c[TL_MAX_RANK];
 } batch_product;
 
 /* Strides of x along the last n axes of an array it is broadcast to. */
 static void spread_strides(int64_t *stride, const tl_desc *x, int n)
 {
-    int64_t size = 1;
-    for (int i = 0; i < n; i++) stride[i] = 0;
-    for (int i = x->rank - 1; i >= 0; i--) {
-        if (x->dim[i] != 1) stride[i + n - x->rank] = size;
-        size *= x->dim[i];
-    }
+    for (int i = 0; i < n - x->rank; i++) stride[i] = 0;
+    for (int i = 0; i < x->rank; i++) stride[i + n - x->rank] = x->dim[i] == 1 ? 0 : x->stride[i];
 }
 
 /* Batch axes become rows where b is the same throughout and everything else lies row after row. */
@@ -35,6 +32,7 @@ static void join_rows(batch_product *s, bool has_from)
     while (s->axes > 0 && !s->ta && !s->b[s->axes - 1] && s->one.m > 0) {
         const int i = s->axes - 1;
         if (s->dim[i] != 1 && s->a[i] != s->one.m * s->one.a.row) return;
+        if (s->dim[i] != 1 && s->c[i] != s->one.m * s->one.row) return;
         if (s->one.m == 1 && has_from) s->one.from.row = s->from[i];
         if (s->dim[i] != 1 && has_from && s->from[i] != s->one.m * s->one.from.row) return;
         s->one.m *= s->dim[i];
@@ -47,8 +45,11 @@ static void join_rows(batch_product *s, bool has_from)
 static product_matrix start_of(const real *p, const tl_desc *d, int64_t n)
 {
     const int64_t columns = d->rank ? d->dim[d->rank - 1] : 1, rows = d->rank > 1 ? d->dim[d->rank - 2] : 1;
-    return (product_matrix){ p, rows == 1 ? 0 : columns, columns == n };
+    return (product_matrix){ p, rows == 1 ? 0 : d->stride[d->rank - 2], columns == n };
 }
+
+/* How far the rows of a matrix are apart. */
+static int64_t row_of(const tl_desc *d) { return d->stride[d->rank - 2]; }
 
 /* Field by field: clearing the whole would cost as much as a small product. */
 static void batch_begin(batch_product *s, const tl_run_args *r)
@@ -56,14 +57,15 @@ static void batch_begin(batch_product *s, const tl_run_args *r)
     const tl_product_attr *p = r->attr;
     const tl_desc *y = r->out_desc, *a = &r->in_desc[0], *b = &r->in_desc[1];
     const bool has_from = r->n_in > 2 && r->in[2];
-    const int64_t lda = a->dim[a->rank - 1], ldb = b->dim[b->rank - 1];
+    const int64_t lda = row_of(a), ldb = row_of(b);
     s->one = (product){ .m = y->dim[y->rank - 2],
                         .n = y->dim[y->rank - 1],
-                        .k = p->ta ? a->dim[a->rank - 2] : lda,
+                        .k = a->dim[a->rank - (p->ta ? 2 : 1)],
                         .a = { r->in[0], p->ta ? 1 : lda, p->ta ? lda : 1 },
                         .b = { r->in[1], p->tb ? 1 : ldb, p->tb ? ldb : 1 },
+                        .panel = p->packed ? b->stride[0] : 0,
                         .c = r->out,
-                        .row = y->dim[y->rank - 1],
+                        .row = row_of(y),
                         .col = 1,
                         .work = r->work };
     if (has_from) s->one.from = start_of(r->in[2], &r->in_desc[2], s->one.n);
@@ -78,6 +80,7 @@ static void batch_begin(batch_product *s, const tl_run_args *r)
     }
     spread_strides(s->a, a, y->rank);
     spread_strides(s->b, b, y->rank);
+    spread_strides(s->c, y, y->rank);
     if (has_from) spread_strides(s->from, &r->in_desc[2], y->rank);
     join_rows(s, has_from);
 }
@@ -85,14 +88,15 @@ static void batch_begin(batch_product *s, const tl_run_args *r)
 static void batch_next(batch_product *s)
 {
     s->left--;
-    s->one.c += s->one.m * s->one.n;
     for (int i = s->axes - 1; i >= 0; i--) {
         s->one.a.p += s->a[i];
         s->one.b.p += s->b[i];
+        s->one.c += s->c[i];
         if (s->one.from.p) s->one.from.p += s->from[i];
         if (++s->index[i] < s->dim[i]) return;
         s->one.a.p -= s->a[i] * s->dim[i];
         s->one.b.p -= s->b[i] * s->dim[i];
+        s->one.c -= s->c[i] * s->dim[i];
         if (s->one.from.p) s->one.from.p -= s->from[i] * s->dim[i];
         s->index[i] = 0;
     }
@@ -102,13 +106,13 @@ static void run_blas(const batch_product *s)
 {
     const product *p = &s->one;
     for (int64_t i = 0; p->from.p && i < p->m; i++)
-        for (int64_t j = 0; j < p->n; j++) p->c[i * p->n + j] = p->from.p[i * p->from.row + j * p->from.col];
+        for (int64_t j = 0; j < p->n; j++) p->c[i * p->row + j] = p->from.p[i * p->from.row + j * p->from.col];
     const tl_blas_product q = { .m = p->m,
                                 .n = p->n,
                                 .k = p->k,
                                 .lda = s->ta ? p->a.col : p->a.row,
                                 .ldb = s->tb ? p->b.col : p->b.row,
-                                .ldc = p->n,
+                                .ldc = p->row,
                                 .ta = s->ta,
                                 .tb = s->tb,
                                 .add = p->from.p != NULL };
@@ -118,7 +122,8 @@ static void run_blas(const batch_product *s)
 static void batch_run(const batch_product *s)
 {
     const product *p = &s->one;
-    const bool large = p->m >= TL_BLAS_MIN_ROWS && (double)p->m * (double)p->n * (double)p->k > TL_BLAS_MIN_WORK;
+    const bool large = !p->panel && p->m >= TL_BLAS_MIN_ROWS &&
+                       (double)p->m * (double)p->n * (double)p->k > TL_BLAS_MIN_WORK;
     if (large && p->m < INT32_MAX && p->n < INT32_MAX && p->k < INT32_MAX && !tl_exact()) run_blas(s);
     else product_run(p);
 }

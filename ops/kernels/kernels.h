@@ -11,6 +11,9 @@ tl_kernel tl_kernel_for(const struct tl_op *op, tl_dtype dtype);
 /* "base", "v3" (x86-64-v3: AVX2, FMA) or "v4" (x86-64-v4: AVX-512). */
 const char *tl_isa_name(void);
 
+/* Columns of one panel of a packed matrix: those of a tile of the product's kernel in use. */
+int64_t tl_panel_width(tl_dtype dtype);
+
 /* Repairs OpenBLAS's choice of kernels where it is wrong and sets it to one thread; once. Any thread may call it. */
 void tl_blas_init(void);
 

@@ -5,28 +5,23 @@
  *
  * so that neither tiling nor packing, splitting or transposing changes a bit. A tile of up to TILE_ROWS x 2 vectors
  * of c is kept in registers while k runs. b comes in panels as wide as a tile, at most TL_PANEL_DEPTH deep: packed
- * into `work`, where they stay in the L1 cache while all rows pass, or, for few rows, from where they are.
+ * into `work`, where they stay in the L1 cache while all rows pass, or from where they are, if b was packed before or
+ * there are few rows.
  */
 #ifndef TL_PRODUCT_H
 #define TL_PRODUCT_H
 
-#include "ops/kernels/vector.h"
+#include "ops/kernels/panel.h"
 
 #define TL_PANEL_DEPTH 256
 #define TL_BLOCK_ROWS 240              /* of a, read from the L2 cache once for each panel */
 #define TL_DIRECT_ROWS (3 * TILE_ROWS) /* up to so many rows b is not worth packing */
 #define TL_NARROW 4096                 /* elements of a from which a narrow product is transposed */
-enum { TILE_WIDTH = 2 * W };
-
-/* A matrix in memory: element (i, j) stands at p[i * row + j * col]. */
-typedef struct product_matrix {
-    const real *p;
-    int64_t row, col;
-} product_matrix;
 
 typedef struct product {
     int64_t m, n, k;
     product_matrix a, b, from; /* from.p NULL: 0 */
+    int64_t panel;             /* b was packed before: how far its panels are apart; 0: it was not */
     real *c;
     int64_t row, col; /* strides of c */
     real *work;       /* for one panel */
@@ -110,25 +105,6 @@ static void odd_tile(const tile_args *odd, int rows, int64_t col, int64_t from_c
         for (int j = 0; j < t.columns; j++) odd->c[i * odd->ldc + j * col] = buffer[i * TILE_WIDTH + j];
 }
 
-/* Columns j..j+columns-1 of b, rows k..k+depth-1, as rows of `width`. */
-static void pack_panel(real *restrict to, const product_matrix *b, int64_t k, int64_t depth, int64_t j, int columns,
-                       int width)
-{
-    const real *from = b->p + k * b->row + j * b->col;
-    const int64_t row = b->row, col = b->col;
-    if (col == 1) {
-        for (int64_t p = 0; p < depth; p++)
-            for (int i = 0; i < columns; i++) to[p * width + i] = from[p * row + i];
-        return;
-    }
-    const int blocks = row == 1 ? columns / W * W : 0;
-    const int64_t whole = depth / W * W;
-    for (int64_t p = 0; p < whole; p += W)
-        for (int i = 0; i < blocks; i += W) vtranspose(from + i * col + p, col, to + p * width + i, width);
-    for (int64_t p = 0; p < depth; p++)
-        for (int i = p < whole ? blocks : 0; i < columns; i++) to[p * width + i] = from[p * row + i * col];
-}
-
 /* Rows i..i+rows-1 against one panel, dealt out evenly to tiles. t->a points at row 0. */
 static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, int64_t j, product_matrix from)
 {
@@ -149,7 +125,8 @@ static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, i
 
 static void product_rows(const product *s, int64_t i, int64_t rows)
 {
-    const bool direct = s->b.col == 1 && rows <= TL_DIRECT_ROWS;
+    const bool direct = s->panel || (s->b.col == 1 && rows <= TL_DIRECT_ROWS);
+    const int64_t panel = s->panel ? s->panel : TILE_WIDTH;
     product_matrix from = s->from;
     int64_t k = 0;
     do {
@@ -157,7 +134,7 @@ static void product_rows(const product *s, int64_t i, int64_t rows)
         tile_args t = { .k = depth, .a = s->a.p + k * s->a.col, .a_row = s->a.row, .a_col = s->a.col, .ldc = s->row };
         for (int64_t j = 0; j < s->n; j += TILE_WIDTH) {
             t.columns = s->n - j < TILE_WIDTH ? (int)(s->n - j) : TILE_WIDTH;
-            t.b = direct ? s->b.p + k * s->b.row + j : s->work;
+            t.b = direct ? s->b.p + k * s->b.row + j / TILE_WIDTH * panel : s->work;
             t.ldb = direct ? s->b.row : t.columns > W ? TILE_WIDTH : W;
             if (!direct) pack_panel(s->work, &s->b, k, depth, j, t.columns, (int)t.ldb);
             pass_rows(s, &t, i, rows, j, from);
@@ -189,17 +166,17 @@ static void product_run(const product *s)
         const tile_args t = { s->k,      s->a.p,      s->a.row, s->a.col, s->b.p,   s->b.row,
                               s->from.p, s->from.row, s->c,     s->row,   (int)s->n };
         tiles[s->m - 1][s->n > W][s->n % W != 0](&t);
-    } else if (s->n < W / 2 && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
-        product_blocks(&(product){ s->n,
-                                   s->m,
-                                   s->k,
-                                   { s->b.p, s->b.col, s->b.row },
-                                   { s->a.p, s->a.col, s->a.row },
-                                   { s->from.p, s->from.col, s->from.row },
-                                   s->c,
-                                   s->col,
-                                   s->row,
-                                   s->work });
+    } else if (s->n < W / 2 && !s->panel && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
+        product_blocks(&(product){ .m = s->n,
+                                   .n = s->m,
+                                   .k = s->k,
+                                   .a = { s->b.p, s->b.col, s->b.row },
+                                   .b = { s->a.p, s->a.col, s->a.row },
+                                   .from = { s->from.p, s->from.col, s->from.row },
+                                   .c = s->c,
+                                   .row = s->col,
+                                   .col = s->row,
+                                   .work = s->work });
     } else {
         product_blocks(s);
     }
