@@ -1,135 +1,139 @@
-/* graph/assign.c - arena offsets by lifetime: a block is taken where a value is made and given back after its last
- * use. */
+/* graph/assign.c - arena offsets by lifetime: a block is taken where the first of its values is made and given back after
+ * the last use of any. */
 #include <string.h>
 
 #include "graph/build.h"
 #include "graph/memory_plan.h"
 
-static void used(const tl_build *b, uint32_t id, uint32_t k, uint32_t *last)
-{
-    if (!tl_in_arena(b, id)) return;
-    const uint32_t root = b->home[id].root;
-    if (tl_planted_fault == TL_FAULT_EARLY_RELEASE && last[root]) return;
-    last[root] = k;
-}
+typedef struct blocks {
+    tl_build *b;
+    tl_memory_plan m;
+    uint32_t *last;  /* instruction that uses a root's block last */
+    uint32_t *block; /* taken for a root: its number + 1; 0: not yet, or no more */
+    int64_t *start;  /* its offset in the arena */
+} blocks;
 
-static void find_last_uses(const tl_build *b, uint32_t *last)
-{
-    const tl_tape *t = b->tape;
-    for (uint32_t k = 0; k < b->n_instr; k++) {
-        const uint32_t i = b->node_of[k];
-        used(b, i, k, last); /* written, or (by a copy) read */
-        if (b->instr_of[i] != k + 1) continue;
-        for (uint32_t j = 0; j < t->node[i].n_in; j++) used(b, tl_node_in(t, &t->node[i], j), k, last);
-    }
-    for (uint32_t i = 0; i < t->n_output; i++)
-        if (tl_in_arena(b, t->output[i].id)) last[b->home[t->output[i].id].root] = UINT32_MAX;
-    for (uint32_t i = 0; i < t->n_next; i++)
-        if (tl_in_arena(b, t->next[i].id)) last[b->home[t->next[i].id].root] = UINT32_MAX;
-}
+static uint32_t root_of(const tl_draft *d, uint32_t k) { return d->in.ref[k].base == TL_BASE_ARENA ? d->root[k] : 0; }
 
-/* The operand whose block an elementwise result may take over: it dies here and lies exactly as the result does. */
-static uint32_t dying_operand(const tl_build *b, uint32_t i, uint32_t k, const uint32_t *last, const uint32_t *block)
+static void find_last_uses(blocks *w)
 {
+    const tl_build *b = w->b;
     const tl_tape *t = b->tape;
-    const tl_node *node = &t->node[i];
-    if (node->op->cls != TL_ELEMENTWISE) return 0;
-    for (uint32_t j = 0; j < node->n_in; j++) {
-        const uint32_t id = tl_node_in(t, node, j), root = id ? b->home[id].root : 0;
-        if (!tl_in_arena(b, id) || last[root] != k || !block[root]) continue;
-        bool safe = true;
-        for (uint32_t m = 0; safe && m < node->n_in;
-             m++) { /* all that shares the block must be read where it is written */
-            const uint32_t other = tl_node_in(t, node, m);
-            if (!other || b->home[other].root != root) continue;
-            safe = b->home[other].ref.offset == 0 &&
-                   tl_bytes_of(&t->node[other].shape) == tl_bytes_of(&t->node[root].shape) &&
-                   tl_shape_size(&t->node[other].shape) == tl_shape_size(&node->shape) &&
-                   tl_dtype_size(t->node[other].shape.dtype) == tl_dtype_size(node->shape.dtype);
+    for (uint32_t k = 0; k < b->n_draft; k++)
+        for (uint32_t j = 0; j <= b->draft[k].in.n_in; j++) {
+            const uint32_t root = root_of(&b->draft[k], j);
+            if (tl_planted_fault == TL_FAULT_EARLY_RELEASE && w->last[root] && j) continue;
+            w->last[root] = k;
         }
-        if (safe && tl_bytes_of(&t->node[root].shape) == tl_bytes_of(&node->shape)) return root;
+    for (uint32_t i = 0; i < t->n_output; i++)
+        if (tl_in_arena(b, t->output[i].id)) w->last[b->home[t->output[i].id].root] = UINT32_MAX;
+    for (uint32_t i = 0; i < t->n_next; i++)
+        if (tl_in_arena(b, t->next[i].id)) w->last[b->home[t->next[i].id].root] = UINT32_MAX;
+}
+
+/* Do two arrays of an instruction take up the same elements, each at the same index? */
+static bool same_elements(const tl_draft *d, uint32_t j, uint32_t k)
+{
+    const tl_desc *p = &d->in.desc[j], *q = &d->in.desc[k];
+    bool same = d->in.ref[j].offset == d->in.ref[k].offset && p->rank == q->rank &&
+                tl_dtype_size(p->dtype) == tl_dtype_size(q->dtype);
+    for (int a = 0; same && a < p->rank; a++) same = p->dim[a] == q->dim[a] && p->stride[a] == q->stride[a];
+    return same;
+}
+
+static bool writes(const tl_draft *d, uint32_t k) { return d->in.fused ? k && d->in.fused->use[k - 1].written : !k; }
+
+/* May what stands at k be written over operand j, which lies in a block that dies here, when k takes over the block? */
+static bool may_overwrite(const tl_draft *d, uint32_t k, uint32_t j)
+{
+    const tl_fused *f = d->in.fused;
+    if (!f) return d->in.op->cls == TL_ELEMENTWISE && same_elements(d, k, j);
+    const tl_use *out = &f->use[k - 1], *in = &f->use[j - 1];
+    return !in->written && in->step == out->step && d->in.ref[k].offset == d->in.ref[j].offset &&
+           (in->last < out->first ||
+            (in->last == out->first && f->member[in->last].op->cls == TL_ELEMENTWISE && same_elements(d, k, j)));
+}
+
+/* The root whose block what stands at k may take over: it dies here, and all that is read of it is read row by row
+ * before it is written over; or 0. */
+static uint32_t dying_operand(const blocks *w, uint32_t n, uint32_t k)
+{
+    const tl_draft *d = &w->b->draft[n];
+    const tl_node *node = w->b->tape->node;
+    for (uint32_t j = 0; j <= d->in.n_in; j++)
+        if (j != k && root_of(d, j) == d->root[k] && writes(d, j)) return 0; /* written to piece by piece */
+    for (uint32_t j = 1; j <= d->in.n_in; j++) {
+        const uint32_t root = root_of(d, j);
+        if (!root || w->last[root] != n || !w->block[root] || root == d->root[k]) continue;
+        if (tl_bytes_of(&node[root].shape) != tl_bytes_of(&node[d->root[k]].shape)) continue;
+        bool safe = true;
+        for (uint32_t m = 1; safe && m <= d->in.n_in; m++) safe = root_of(d, m) != root || may_overwrite(d, k, m);
+        if (safe) return root;
     }
     return 0;
 }
 
-static void release_dead(const tl_build *b, uint32_t k, const uint32_t *last, tl_memory_plan *m, uint32_t *block)
+static void take(blocks *w, uint32_t n)
 {
-    const tl_tape *t = b->tape;
-    const uint32_t i = b->node_of[k];
-    const tl_node *node = &t->node[i];
-    for (uint32_t j = 0; j <= node->n_in; j++) {
-        const uint32_t id = j < node->n_in ? tl_node_in(t, node, j) : i;
-        const uint32_t root = tl_in_arena(b, id) ? b->home[id].root : 0;
-        if (!root || last[root] != k || !block[root]) continue;
-        tl_memory_give(m, block[root] - 1);
-        block[root] = 0;
+    const tl_draft *d = &w->b->draft[n];
+    for (uint32_t k = 0; k <= d->in.n_in; k++) {
+        const uint32_t root = root_of(d, k);
+        if (!root || w->block[root] || !writes(d, k)) continue;
+        const uint32_t from = dying_operand(w, n, k);
+        w->block[root] = from ? w->block[from] : tl_memory_take(&w->m, tl_bytes_of(&w->b->tape->node[root].shape)) + 1;
+        if (from) w->block[from] = 0;
+        w->start[root] = tl_memory_offset(&w->m, w->block[root] - 1);
     }
 }
 
-/* Walks the instructions, taking a block where a value is made and giving it back after its last use. */
-static void walk(tl_build *b, uint32_t *last, uint32_t *block, int64_t *start)
+static void give_back(blocks *w, uint32_t k)
 {
-    tl_tape *t = b->tape;
-    tl_memory_plan m = { 0 };
-    find_last_uses(b, last);
-    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++) {
-        const uint32_t i = b->node_of[k];
-        const tl_node *node = &t->node[i];
-        tl_instr *in = &b->instr[k];
-        if (b->instr_of[i] == k + 1 && tl_in_arena(b, i) && b->home[i].root == i) {
-            const uint32_t from = dying_operand(b, i, k, last, block);
-            block[i] = from ? block[from] : tl_memory_take(&m, tl_bytes_of(&node->shape)) + 1;
-            if (from) block[from] = 0;
-            if (block[i]) start[i] = tl_memory_offset(&m, block[i] - 1);
-        }
-        const size_t work = in->op->work && b->instr_of[i] == k + 1
-                                ? in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr)
-                                : 0;
-        if (work) {
-            const uint32_t w = tl_memory_take(&m, work);
-            if (!m.failed) in->work = tl_memory_offset(&m, w);
-            tl_memory_give(&m, w);
-        }
-        release_dead(b, k, last, &m, block);
-        b->failed |= m.failed;
+    const tl_draft *d = &w->b->draft[k];
+    for (uint32_t j = 0; j <= d->in.n_in; j++) {
+        const uint32_t root = root_of(d, j);
+        if (!root || w->last[root] != k || !w->block[root]) continue;
+        tl_memory_give(&w->m, w->block[root] - 1);
+        w->block[root] = 0;
     }
-    b->plan->arena_bytes = m.size;
-    tl_memory_plan_free(&m);
+}
+
+/* Walks the instructions, taking a block where it is first written to and giving it back after its last use. */
+static void walk(blocks *w)
+{
+    tl_build *b = w->b;
+    find_last_uses(w);
+    for (uint32_t k = 0; k < b->n_draft && !b->failed; k++) {
+        take(w, k);
+        if (b->draft[k].work) {
+            const uint32_t room = tl_memory_take(&w->m, b->draft[k].work);
+            if (!w->m.failed) b->draft[k].in.work = tl_memory_offset(&w->m, room);
+            tl_memory_give(&w->m, room);
+        }
+        give_back(w, k);
+        b->failed |= w->m.failed;
+    }
+    b->plan->arena_bytes = w->m.size;
 }
 
 /* Turns "block of root + offset" into arena offsets. */
-static void settle(const tl_build *b, const int64_t *start)
+static void settle(const blocks *w)
 {
-    const tl_tape *t = b->tape;
+    const tl_build *b = w->b;
     for (uint32_t i = 1; i < b->n; i++)
-        if (b->live[i] && tl_in_arena(b, i)) b->home[i].ref.offset += start[b->home[i].root];
-    for (uint32_t k = 0; k < b->n_instr; k++) {
-        const uint32_t i = b->node_of[k];
-        tl_ref *ref = (tl_ref *)(uintptr_t)b->instr[k].ref;
-        const bool own = b->instr_of[i] == k + 1;
-        if (!own) ref[1] = b->home[i].ref;
-        if (own) ref[0] = b->home[i].ref;
-        for (uint32_t j = 0; own && j < t->node[i].n_in; j++) {
-            const uint32_t id = tl_node_in(t, &t->node[i], j);
-            if (id) ref[1 + j] = b->home[id].ref;
-        }
+        if (b->live[i] && tl_in_arena(b, i)) b->home[i].ref.offset += w->start[b->home[i].root];
+    for (uint32_t k = 0; k < b->n_draft; k++) {
+        tl_ref *ref = (tl_ref *)(uintptr_t)b->draft[k].in.ref;
+        for (uint32_t j = 0; j <= b->draft[k].in.n_in; j++) ref[j].offset += w->start[root_of(&b->draft[k], j)];
     }
 }
 
 void tl_assign(tl_build *b)
 {
-    uint32_t *last = tl_resize(NULL, 0, b->n * sizeof *last), *block = tl_resize(NULL, 0, b->n * sizeof *block);
-    int64_t *start = tl_resize(NULL, 0, b->n * sizeof *start);
-    if (last && block && start) {
-        memset(last, 0, b->n * sizeof *last);
-        memset(block, 0, b->n * sizeof *block);
-        memset(start, 0, b->n * sizeof *start);
-        walk(b, last, block, start);
-        settle(b, start);
-    } else {
-        b->failed = true;
-    }
-    tl_resize(last, b->n * sizeof *last, 0);
-    tl_resize(block, b->n * sizeof *block, 0);
-    tl_resize(start, b->n * sizeof *start, 0);
+    blocks w = { .b = b };
+    w.last = tl_build_scratch(b, b->n * sizeof *w.last);
+    w.block = tl_build_scratch(b, b->n * sizeof *w.block);
+    w.start = tl_build_scratch(b, b->n * sizeof *w.start);
+    if (!b->failed) walk(&w);
+    if (!b->failed) settle(&w);
+    tl_memory_plan_free(&w.m);
 }

@@ -26,7 +26,7 @@ static bool begin_call(tl_call *k, const tl_rig *r)
     const tl_node *node = tl_node_of(r->y);
     const int n = r->trial->c->n_in;
     *k = (tl_call){ .rig = r, .bytes = (size_t)tl_shape_size(&node->shape) * tl_dtype_size(node->shape.dtype) };
-    tl_describe(r->tape, node, k->desc);
+    tl_describe(r->tape, node, NULL, k->desc);
     if (node->op->work) k->work = node->op->work(k->desc, k->desc + 1, n, node->attr);
     const size_t one = (k->bytes + 2 * GUARD + 63) & ~(size_t)63;
     k->size = 64 + 2 * one + k->work;

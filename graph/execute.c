@@ -17,11 +17,33 @@ static void dense(tl_desc *d, const tl_shape *s)
     }
 }
 
+/* The axis from which on a shape's elements are one row of so many; -1: there is none. */
+static int row_axis(const tl_shape *s, int64_t cols)
+{
+    int64_t n = 1;
+    int a = s->rank;
+    while (a > 0 && n < cols) n *= s->dim[--a];
+    return n == cols ? a : -1;
+}
+
+bool tl_layout_fits(const tl_shape *s, tl_layout layout) { return !layout.cols || row_axis(s, layout.cols) >= 0; }
+
+void tl_lay(tl_desc *d, const tl_shape *s, tl_layout layout)
+{
+    dense(d, s);
+    if (!layout.cols) return;
+    int64_t stride = layout.stride;
+    for (int a = row_axis(s, layout.cols) - 1; a >= 0; a--) {
+        d->stride[a] = stride;
+        stride *= s->dim[a];
+    }
+}
+
 /* An operand in out's rank: stride 0 along axes that it lacks or that are broadcast. */
-static void broadcast(tl_desc *d, const tl_shape *s, const tl_shape *out)
+static void broadcast(tl_desc *d, const tl_shape *s, tl_layout layout, const tl_shape *out)
 {
     tl_desc own;
-    dense(&own, s);
+    tl_lay(&own, s, layout);
     *d = (tl_desc){ .dtype = s->dtype, .rank = out->rank };
     for (int a = 0; a < out->rank; a++) {
         const int b = a - (out->rank - s->rank);
@@ -30,8 +52,9 @@ static void broadcast(tl_desc *d, const tl_shape *s, const tl_shape *out)
     }
 }
 
-/* Joins axes a and a+1 wherever they are one run in every operand; drops axes of size 1. */
-static void merge_axes(tl_desc *d, int n)
+/* Joins axes a and a+1 wherever they are one run in every operand; drops axes of size 1. Kernels write elements of the
+ * last axis one beside the other: where out's last axis is none, an axis of size 1 follows. */
+void tl_merge_axes(tl_desc *d, int n)
 {
     int rank = 0;
     for (int a = 0; a < d[0].rank; a++) {
@@ -46,28 +69,33 @@ static void merge_axes(tl_desc *d, int n)
         }
         rank = to + 1;
     }
+    const bool apart = rank && d[0].stride[rank - 1] != 1;
     for (int k = 0; k < n; k++) {
-        d[k].rank = rank;
-        for (int a = rank; a < TL_MAX_RANK; a++) d[k].dim[a] = d[k].stride[a] = 0;
+        d[k].rank = rank + apart;
+        if (apart) d[k].dim[rank] = d[k].stride[rank] = 1;
+        for (int a = rank + apart; a < TL_MAX_RANK; a++) d[k].dim[a] = d[k].stride[a] = 0;
     }
 }
 
-void tl_describe(const tl_tape *t, const tl_node *node, tl_desc *d)
+void tl_describe(const tl_tape *t, const tl_node *node, const tl_layout *layout, tl_desc *d)
 {
     const int n = (int)node->n_in;
-    dense(&d[0], &node->shape);
+    static const tl_layout none;
+    tl_lay(&d[0], &node->shape, layout ? layout[0] : none);
     for (int k = 0; k < n; k++) {
         const uint32_t id = tl_node_in(t, node, (uint32_t)k);
+        const tl_layout l = layout ? layout[1 + k] : none;
         if (!id) d[1 + k] = (tl_desc){ .dtype = 0 };
-        else if (node->op->cls == TL_ELEMENTWISE) broadcast(&d[1 + k], &t->node[id].shape, &node->shape);
-        else dense(&d[1 + k], &t->node[id].shape);
+        else if (node->op->cls == TL_ELEMENTWISE) broadcast(&d[1 + k], &t->node[id].shape, l, &node->shape);
+        else tl_lay(&d[1 + k], &t->node[id].shape, l);
     }
-    if (node->op->cls == TL_ELEMENTWISE) merge_axes(d, n + 1);
+    if (node->op->cls == TL_ELEMENTWISE) tl_merge_axes(d, n + 1);
 }
 
-bool tl_is_view(const tl_tape *t, const tl_node *node, int64_t *offset)
+bool tl_part_of(const tl_tape *t, const tl_node *node, tl_part *p)
 {
-    *offset = 0;
+    const int64_t n = tl_shape_size(&node->shape);
+    *p = (tl_part){ 0, 1, n, n };
     if (node->op->role == TL_ROLE_RESHAPE || node->op->role == TL_ROLE_TAP) return true;
     if (node->op->role != TL_ROLE_SLICE) return false;
     const tl_slice_attr *a = node->attr;
@@ -77,8 +105,17 @@ bool tl_is_view(const tl_tape *t, const tl_node *node, int64_t *offset)
         if (i < a->axis) outer *= x->dim[i];
         if (i > a->axis) inner *= x->dim[i];
     }
-    *offset = a->begin * inner;
-    return outer == 1 || (a->begin == 0 && a->end == x->dim[a->axis]);
+    *p = (tl_part){ a->begin * inner, outer, (a->end - a->begin) * inner, x->dim[a->axis] * inner };
+    if (p->width == p->pitch || outer == 1) *p = (tl_part){ p->begin, 1, n, n };
+    return true;
+}
+
+bool tl_is_view(const tl_tape *t, const tl_node *node, int64_t *offset)
+{
+    tl_part p;
+    const bool part = tl_part_of(t, node, &p);
+    *offset = part ? p.begin : 0;
+    return part && p.rows == 1;
 }
 
 tl_status tl_kernel_fail(const tl_run_args *r, tl_status status, const char *format, ...)
@@ -148,7 +185,7 @@ static void *run_node(tl_tape *t, const tl_node *node)
     const void **in = tl_arena_alloc(&t->arena, (n + 1) * sizeof *in);
     void *out = new_value(t, &node->shape);
     if (!d || !in || !out) return tl_no_memory(t), NULL;
-    tl_describe(t, node, d);
+    tl_describe(t, node, NULL, d);
     for (size_t k = 0; k < n; k++) in[k] = t->value[tl_node_in(t, node, (uint32_t)k)];
     tl_failure failure = { "" };
     tl_run_args r = { .out = out,

@@ -97,7 +97,7 @@ TL_API bool tl_shape_same(tl_shape_rule *r);
 /* How an operand lies in memory; strides are in elements, 0 along an axis that is broadcast.
  * Elementwise kernels get all operands in out's rank, with axes merged where that changes nothing (a run over arrays
  * without broadcasting has rank 1); dimensions are out's. All other kernels get dense row-major operands, but for
- * products: there rows of an operand and of the result may be further apart than they are long. */
+ * products of matrices: there rows of an operand and of the result may be further apart than they are long. */
 typedef struct tl_desc {
     tl_dtype dtype;
     int rank;

@@ -9,11 +9,16 @@
 #include "graph/build.h"
 #include "graph/passes/passes.h"
 
-enum { SMALL_CONST = 1 << 16 }; /* a fill of up to so many bytes is made once, at compile time */
-
-static void *keep(tl_build *b, size_t n)
+void *tl_build_keep(tl_build *b, size_t n)
 {
     void *p = tl_arena_alloc(&b->plan->memory, n ? n : 1);
+    if (!p) b->failed = true;
+    return p;
+}
+
+void *tl_build_scratch(tl_build *b, size_t n)
+{
+    void *p = tl_arena_alloc(&b->scratch, n ? n : 1);
     if (!p) b->failed = true;
     return p;
 }
@@ -36,73 +41,17 @@ void tl_mark_live(const tl_tape *t, bool *live)
     live[0] = false;
 }
 
-/* ---- place -------------------------------------------------------------------------------------------------- */
-
-static tl_ref const_ref(tl_build *b, const void *data, size_t bytes)
-{
-    char *p = keep(b, bytes);
-    if (p && bytes && data) memcpy(p, data, bytes);
-    return (tl_ref){ TL_BASE_CONSTS, p ? p - b->plan->consts : 0 };
-}
-
-static tl_ref param_ref(const tl_build *b, const tl_node *node)
-{
-    const tl_tape_param *p = &b->tape->param[((const tl_index_attr *)node->attr)->index];
-    const tl_model *m = b->tape->model;
-    return (tl_ref){ TL_BASE_VALUES, m->param[p->index].offset * (int64_t)tl_dtype_size(m->dtype) };
-}
-
-static bool small_fill(const tl_node *node)
-{
-    return node->op->role == TL_ROLE_FILL && tl_bytes_of(&node->shape) <= SMALL_CONST;
-}
-
-static tl_ref fill_ref(tl_build *b, const tl_node *node)
-{
-    const tl_ref ref = const_ref(b, NULL, tl_bytes_of(&node->shape));
-    const double v = ((const tl_fill_attr *)node->attr)->value;
-    char *p = b->plan->consts + ref.offset;
-    for (int64_t i = 0; !b->failed && i < tl_shape_size(&node->shape); i++) tl_write(p, node->shape.dtype, i, v);
-    return ref;
-}
-
-static void place(tl_build *b, uint32_t i)
-{
-    const tl_node *node = &b->tape->node[i];
-    tl_home *h = &b->home[i];
-    int64_t offset;
-    *h = (tl_home){ .placed = true };
-    switch (node->op->role) {
-    case TL_ROLE_PARAM: h->ref = param_ref(b, node); return;
-    case TL_ROLE_INPUT:
-        h->ref = (tl_ref){ TL_BASE_INPUTS + (uint32_t)((const tl_index_attr *)node->attr)->index, 0 };
-        return;
-    case TL_ROLE_CONST: h->ref = const_ref(b, node->attr, node->attr_size); return;
-    default: break;
-    }
-    if (small_fill(node)) {
-        h->ref = fill_ref(b, node);
-    } else if (tl_is_view(b->tape, node, &offset)) {
-        *h = b->home[tl_node_in(b->tape, node, 0)];
-        h->ref.offset += offset * (int64_t)tl_dtype_size(node->shape.dtype);
-    } else {
-        *h = (tl_home){ .ref = { TL_BASE_ARENA, 0 },
-                        .root = i,
-                        .placed = false }; /* a result: its instruction follows */
-    }
-}
-
 /* ---- emit --------------------------------------------------------------------------------------------------- */
 
 /* Descriptions repeat at every time step: one copy of each serves all. */
-static const tl_desc *intern_descs(tl_build *b, const tl_desc *d, uint32_t n)
+const tl_desc *tl_build_descs(tl_build *b, const tl_desc *d, uint32_t n)
 {
     const size_t bytes = n * sizeof *d;
     for (uint64_t salt = 0;; salt++) {
         uint64_t *slot = tl_table_put(&b->descs, tl_hash(salt, d, bytes), tl_mix(salt, n), 0);
         if (!slot) return b->failed = true, NULL;
         if (!*slot) {
-            void *copy = keep(b, bytes);
+            void *copy = tl_build_keep(b, bytes);
             if (!copy) return NULL;
             *slot = (uint64_t)(uintptr_t)memcpy(copy, d, bytes);
         }
@@ -111,15 +60,27 @@ static const tl_desc *intern_descs(tl_build *b, const tl_desc *d, uint32_t n)
     }
 }
 
-static bool push_instr(tl_build *b, tl_instr in, uint32_t node)
+/* An instruction that is in.op on in.n_in operands: out and operands lie at `home`, described by d. */
+static void push(tl_build *b, tl_instr in, const tl_home *home, const tl_desc *d, uint32_t node)
 {
-    if (!TL_GROW(b->instr, b->n_instr, b->cap_instr) || !TL_GROW(b->node_of, b->n_instr, b->cap_node_of))
-        return b->failed = true, false;
-    in.place = b->n_instr;
-    b->node_of[b->n_instr] = node;
-    b->instr[b->n_instr++] = in;
+    tl_ref *ref = tl_build_keep(b, (in.n_in + 1) * sizeof *ref);
+    uint32_t *root = tl_build_scratch(b, (in.n_in + 1) * sizeof *root);
+    in.desc = tl_build_descs(b, d, in.n_in + 1);
+    if (b->failed || !TL_GROW(b->draft, b->n_draft, b->cap_draft) ||
+        !TL_GROW(b->place_node, b->n_place, b->cap_place_node)) {
+        b->failed = true;
+        return;
+    }
+    in.place = b->n_place;
+    b->place_node[b->n_place++] = node;
+    for (uint32_t k = 0; k <= in.n_in; k++) ref[k] = home[k].ref, root[k] = home[k].root;
+    in.ref = ref;
+    in.work = -1;
     if (in.n_in > b->plan->max_in) b->plan->max_in = in.n_in;
-    return true;
+    const size_t work = in.op->work && in.kernel != tl_rows_kernel
+                            ? in.op->work(in.desc, in.desc + 1, (int)in.n_in, in.attr)
+                            : 0;
+    b->draft[b->n_draft++] = (tl_draft){ in, node, root, work };
 }
 
 static tl_status fresh_kernel(const tl_run_args *r);
@@ -135,7 +96,7 @@ static tl_kernel kernel_of(tl_build *b, const tl_node *node, const void **attr)
 {
     if (node->op->role == TL_ROLE_STATE || node->op->role == TL_ROLE_FRESH) {
         const tl_tape_state *st = &b->tape->state[((const tl_index_attr *)node->attr)->index];
-        tl_slot_attr *a = keep(b, sizeof *a);
+        tl_slot_attr *a = tl_build_keep(b, sizeof *a);
         if (!a) return NULL;
         *a = (tl_slot_attr){ tl_model_state_slot(b->tape->model, st->name, st->in_model), st->in_model };
         if (a->slot < 0) b->failed = true;
@@ -143,13 +104,13 @@ static tl_kernel kernel_of(tl_build *b, const tl_node *node, const void **attr)
         return node->op->role == TL_ROLE_STATE ? state_kernel : fresh_kernel;
     }
     if (node->attr_size) {
-        void *a = keep(b, node->attr_size);
+        void *a = tl_build_keep(b, node->attr_size);
         if (!a) return NULL;
         *attr = memcpy(a, node->attr, node->attr_size);
     }
     if (node->op->role == TL_ROLE_TAP) {
         tl_tap_attr *a = (tl_tap_attr *)(uintptr_t)*attr;
-        char *path = keep(b, strlen(a->path) + 1);
+        char *path = tl_build_keep(b, strlen(a->path) + 1);
         if (path) a->path = strcpy(path, a->path);
         return tap_kernel;
     }
@@ -167,10 +128,12 @@ static int table_of(const tl_build *b, uint32_t i)
     return -1;
 }
 
-static tl_ref gradient_ref(const tl_build *b, int param)
+static const tl_home absent = { .ref = { TL_BASE_NONE, 0 } };
+
+static tl_home gradient_home(const tl_build *b, int param)
 {
     const tl_model *m = b->tape->model;
-    return (tl_ref){ TL_BASE_GRADIENTS, m->param[param].offset * (int64_t)tl_dtype_size(m->dtype) };
+    return (tl_home){ .ref = { TL_BASE_GRADIENTS, m->param[param].offset * (int64_t)tl_dtype_size(m->dtype) } };
 }
 
 /* Before rows are added to a table's gradient, those that the last run used are cleared (rows.c). */
@@ -182,21 +145,11 @@ static void emit_clearing(tl_build *b, uint32_t i, int param)
     tl_desc d[2] = { { .dtype = shape->dtype, .rank = shape->rank }, { .dtype = TL_I32, .rank = 1, .stride = { 1 } } };
     for (int a = 0; a < shape->rank; a++) d[0].dim[a] = shape->dim[a];
     d[1].dim[0] = tl_shape_size(&b->tape->node[ids].shape);
-    tl_plan_table *table = keep(b, sizeof *table);
-    tl_ref *ref = keep(b, 2 * sizeof *ref);
-    if (!table || !ref) return;
+    tl_plan_table *table = tl_build_keep(b, sizeof *table);
+    if (!table) return;
     *table = (tl_plan_table){ param, shape->dim[0], d[1].dim[0] };
-    ref[0] = gradient_ref(b, param);
-    ref[1] = b->home[ids].ref;
-    push_instr(b,
-               (tl_instr){ .op = node->op,
-                           .attr = table,
-                           .n_in = 1,
-                           .work = -1,
-                           .ref = ref,
-                           .desc = intern_descs(b, d, 2),
-                           .kernel = tl_rows_kernel },
-               ids);
+    push(b, (tl_instr){ .op = node->op, .attr = table, .n_in = 1, .kernel = tl_rows_kernel },
+         (tl_home[]){ gradient_home(b, param), b->home[ids] }, d, ids);
 }
 
 static void emit(tl_build *b, uint32_t i)
@@ -206,103 +159,98 @@ static void emit(tl_build *b, uint32_t i)
     const int table = table_of(b, i);
     const uint32_t n = table < 0 ? node->n_in : 3;
     if (table >= 0) emit_clearing(b, i, table);
-    tl_desc few[8], *d = n < 8 ? few : tl_resize(NULL, 0, (n + 1) * sizeof *d);
-    tl_ref *ref = keep(b, (n + 1) * sizeof *ref);
-    tl_instr in = { .op = node->op, .n_in = n, .work = -1, .ref = ref };
-    if (d && ref) {
-        memset(d, 0, (n + 1) * sizeof *d);
-        tl_describe(t, node, d);
-        if (table >= 0) d[3] = d[0];
-        in.desc = intern_descs(b, d, n + 1);
-        in.kernel = kernel_of(b, node, &in.attr);
-        if (table >= 0) ref[3] = gradient_ref(b, table); /* the sum starts from what is there */
-        for (uint32_t k = 0; k < (table < 0 ? n : 2); k++) {
-            const uint32_t id = tl_node_in(t, node, k);
-            ref[1 + k] = id ? b->home[id].ref : (tl_ref){ TL_BASE_NONE, 0 };
-        }
-        if (!in.kernel && !b->failed)
-            tl_tape_fail(t, node->at, TL_E_DTYPE, "%s has no kernel for %s", node->op->name,
-                         tl_dtype_name(node->shape.dtype));
+    tl_desc *d = tl_build_scratch(b, (n + 1) * sizeof *d);
+    tl_home *home = tl_build_scratch(b, (n + 1) * sizeof *home);
+    tl_layout *layout = tl_build_scratch(b, (n + 1) * sizeof *layout);
+    if (b->failed) return;
+    for (uint32_t k = 0; k <= n; k++) {
+        const uint32_t id = !k ? i : k <= node->n_in ? tl_node_in(t, node, k - 1) : 0;
+        home[k] = id ? b->home[id] : absent;
+        layout[k] = home[k].layout;
     }
-    if (n >= 8 && d) tl_resize(d, (n + 1) * sizeof *d, 0);
-    if (!d || !ref || !in.kernel || !in.desc) {
-        b->failed = true;
-        return;
-    }
-    b->instr_of[i] = b->n_instr + 1;
-    push_instr(b, in, i);
+    tl_describe(t, node, layout, d);
+    if (table >= 0) d[3] = d[0], home[3] = gradient_home(b, table); /* the sum starts from what is there */
+    tl_instr in = { .op = node->op, .n_in = n };
+    in.kernel = kernel_of(b, node, &in.attr);
+    if (!in.kernel && !b->failed)
+        tl_tape_fail(t, node->at, TL_E_DTYPE, "%s has no kernel for %s", node->op->name,
+                     tl_dtype_name(node->shape.dtype));
+    if (!in.kernel) b->failed = true;
+    if (!b->failed) push(b, in, home, d, i);
 }
 
-/* An instruction that copies node i to another place. */
-static void emit_copy(tl_build *b, uint32_t i, tl_ref to)
+/* Copies node i's value, which lies at `from`, to another place. */
+static void emit_copy(tl_build *b, uint32_t i, tl_home from, tl_home to)
+{
+    const tl_shape *shape = &b->tape->node[i].shape;
+    const struct tl_op *op = tl_op_of_role(TL_ROLE_COPY);
+    tl_desc d[2];
+    tl_lay(&d[0], shape, to.layout);
+    tl_lay(&d[1], shape, from.layout);
+    tl_merge_axes(d, 2);
+    push(b, (tl_instr){ .op = op, .n_in = 1, .kernel = tl_kernel_for(op, shape->dtype) }, (tl_home[]){ to, from }, d,
+         i);
+}
+
+/* A part that cannot be read where it lies is copied out. */
+static void emit_part(tl_build *b, uint32_t i)
+{
+    tl_home from;
+    if (tl_place_part(b, i, &from)) emit_copy(b, i, from, b->home[i]);
+    else b->failed = true;
+}
+
+/* Copies into a concatenation what was not made there. */
+static void emit_stack(tl_build *b, uint32_t c)
+{
+    const tl_tape *t = b->tape;
+    const tl_node *n = &t->node[c];
+    const int64_t axis = ((const tl_concat_attr *)n->attr)->axis;
+    bool plain = !b->home[c].layout.cols;
+    for (uint32_t k = 0; k < n->n_in; k++)
+        plain &= !tl_made_there(b, c, k) && !b->home[tl_node_in(t, n, k)].layout.cols;
+    if (plain) {
+        emit(b, c);
+        return;
+    }
+    for (int64_t k = 0, begin = 0; k < n->n_in && !b->failed; k++) {
+        const uint32_t id = tl_node_in(t, n, (uint32_t)k);
+        tl_home to;
+        if (!tl_made_there(b, c, (uint32_t)k) && tl_shape_size(&t->node[id].shape)) {
+            if (tl_place_in_stack(b, c, (uint32_t)k, begin, &to)) emit_copy(b, id, b->home[id], to);
+            else b->failed = true;
+        }
+        begin += t->node[id].shape.dim[axis];
+    }
+}
+
+static void emit_node(tl_build *b, uint32_t i)
 {
     const tl_node *node = &b->tape->node[i];
-    tl_desc d[2] = {
-        { .dtype = node->shape.dtype, .rank = 1, .dim = { tl_shape_size(&node->shape) }, .stride = { 1 } }
-    };
-    d[1] = d[0];
-    tl_ref *ref = keep(b, 2 * sizeof *ref);
-    const struct tl_op *op = tl_op_of_role(TL_ROLE_COPY);
-    if (!ref) return;
-    ref[0] = to;
-    ref[1] = b->home[i].ref;
-    push_instr(b,
-               (tl_instr){ .op = op,
-                           .n_in = 1,
-                           .work = -1,
-                           .ref = ref,
-                           .desc = intern_descs(b, d, 2),
-                           .kernel = tl_kernel_for(op, node->shape.dtype) },
-               i);
+    const bool part = node->op->role == TL_ROLE_SLICE || node->op->role == TL_ROLE_RESHAPE;
+    if (node->op->role == TL_ROLE_TAP) emit(b, i);
+    else if (!tl_is_result(b, i) && !b->stack[i]) return;
+    else if (node->op->role == TL_ROLE_CONCAT) emit_stack(b, i);
+    else if (part) emit_part(b, i);
+    else emit(b, i);
 }
 
 static void emit_all(tl_build *b)
 {
-    for (uint32_t i = 1; i < b->n && !b->failed; i++) {
-        if (!b->live[i]) continue;
-        place(b, i);
-        if (b->home[i].root == i || b->tape->node[i].op->role == TL_ROLE_TAP) emit(b, i);
-    }
+    for (uint32_t i = 1; i < b->n && !b->failed; i++)
+        if (b->live[i]) emit_node(b, i);
 }
 
 /* ---- gradients and outputs ---------------------------------------------------------------------------------- */
 
-/* A gradient is made where the optimizer reads it: its instruction writes there; what is no result of its own is
- * copied. */
-static void place_gradients(tl_build *b)
+/* Gradients that are no results of their own are copied to where the optimizer reads them. */
+static void copy_gradients(tl_build *b)
 {
     const tl_tape *t = b->tape;
     for (uint32_t i = 0; i < t->n_gradient && !b->failed; i++) {
         const uint32_t id = t->gradient[i].id;
-        const tl_ref to = gradient_ref(b, t->param[t->gradient[i].param].index);
-        if (b->home[id].root != id) emit_copy(b, id, to);
-        else b->home[id] = (tl_home){ .ref = to, .placed = true };
-    }
-}
-
-/* After gradients have their place, operands that name them (or views of them) follow. */
-static void refresh_refs(tl_build *b)
-{
-    tl_tape *t = b->tape;
-    for (uint32_t i = 1; i < b->n; i++) {
-        int64_t offset;
-        const tl_node *node = &t->node[i];
-        if (!b->live[i] || !node->n_in || !tl_is_view(t, node, &offset)) continue;
-        b->home[i] = b->home[tl_node_in(t, node, 0)];
-        b->home[i].ref.offset += offset * (int64_t)tl_dtype_size(node->shape.dtype);
-    }
-    for (uint32_t k = 0; k < b->n_instr; k++) {
-        const tl_node *node = &t->node[b->node_of[k]];
-        tl_ref *ref = (tl_ref *)(uintptr_t)b->instr[k].ref;
-        if (b->instr_of[b->node_of[k]] != k + 1) {
-            ref[1] = b->home[b->node_of[k]].ref;
-            continue;
-        }
-        for (uint32_t j = 0; j < node->n_in; j++) {
-            const uint32_t id = tl_node_in(t, node, j);
-            if (id) ref[1 + j] = b->home[id].ref;
-        }
-        ref[0] = b->home[b->node_of[k]].ref;
+        const tl_home to = gradient_home(b, t->param[t->gradient[i].param].index), *from = &b->home[id];
+        if (from->ref.base != to.ref.base || from->ref.offset != to.ref.offset) emit_copy(b, id, *from, to);
     }
 }
 
@@ -311,14 +259,14 @@ static void refresh_refs(tl_build *b)
 static void copy_outputs(tl_build *b)
 {
     const tl_tape *t = b->tape;
-    b->output_ref = keep(b, t->n_output * sizeof *b->output_ref);
+    b->output_ref = tl_build_keep(b, t->n_output * sizeof *b->output_ref);
     for (uint32_t i = 0; !b->failed && i < t->n_output; i++) {
         const uint32_t id = t->output[i].id;
         b->output_ref[i] = b->home[id].ref;
         if (tl_in_arena(b, id)) continue;
         b->output_ref[i] = (tl_ref){ TL_BASE_ARENA, (int64_t)b->plan->arena_bytes };
         b->plan->arena_bytes += (tl_bytes_of(&t->node[id].shape) + 63) & ~(size_t)63;
-        emit_copy(b, id, b->output_ref[i]);
+        emit_copy(b, id, b->home[id], (tl_home){ .ref = b->output_ref[i] });
     }
 }
 
@@ -326,7 +274,7 @@ static void copy_outputs(tl_build *b)
 
 static const char *keep_text(tl_build *b, const char *s)
 {
-    char *p = keep(b, strlen(s) + 1);
+    char *p = tl_build_keep(b, strlen(s) + 1);
     return p ? strcpy(p, s) : "";
 }
 
@@ -335,7 +283,7 @@ static const tl_visit *keep_visit(tl_build *b, const tl_visit *v, tl_table *seen
     if (!v) return NULL;
     uint64_t *slot = tl_table_put(seen, (uint64_t)(uintptr_t)v, 1, 0);
     if (slot && *slot) return (const tl_visit *)(uintptr_t)*slot;
-    tl_visit *copy = keep(b, sizeof *copy);
+    tl_visit *copy = tl_build_keep(b, sizeof *copy);
     if (!copy || !slot) return b->failed = true, NULL;
     *copy = (tl_visit){ .kind = v->kind, .index = v->index, .path = "" };
     *slot = (uint64_t)(uintptr_t)copy;
@@ -347,9 +295,9 @@ static void keep_places(tl_build *b)
 {
     const tl_tape *t = b->tape;
     tl_table seen = { 0 };
-    tl_plan_place *p = b->plan->place = keep(b, b->n_instr * sizeof *p);
-    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++) {
-        const tl_node *node = &t->node[b->node_of[k]];
+    tl_plan_place *p = b->plan->place = tl_build_keep(b, b->n_place * sizeof *p);
+    for (uint32_t k = 0; k < b->n_place && !b->failed; k++) {
+        const tl_node *node = &t->node[b->place_node[k]];
         uint64_t *slot = tl_table_put(&seen, (uint64_t)(uintptr_t)node->scope->path, 2, 0);
         if (slot && !*slot) *slot = (uint64_t)(uintptr_t)keep_text(b, node->scope->path);
         if (!slot) b->failed = true;
@@ -362,7 +310,7 @@ static void keep_places(tl_build *b)
 static tl_plan_value *keep_values(tl_build *b, const tl_tape_mark *mark, uint32_t n)
 {
     const tl_tape *t = b->tape;
-    tl_plan_value *v = keep(b, n * sizeof *v);
+    tl_plan_value *v = tl_build_keep(b, n * sizeof *v);
     for (uint32_t i = 0; v && i < n; i++)
         v[i] = (tl_plan_value){ keep_text(b, mark[i].name), t->node[mark[i].id].shape, b->home[mark[i].id].ref, -1,
                                 false };
@@ -374,7 +322,7 @@ static void keep_states(tl_build *b)
     const tl_tape *t = b->tape;
     tl_plan *p = b->plan;
     p->next = keep_values(b, t->next, p->n_next = t->n_next);
-    p->state = keep(b, t->n_state * sizeof *p->state);
+    p->state = tl_build_keep(b, t->n_state * sizeof *p->state);
     p->n_state = t->n_state;
     for (uint32_t i = 0; i < t->n_state && !b->failed; i++) {
         const tl_tape_state *st = &t->state[i];
@@ -392,7 +340,7 @@ static void keep_states(tl_build *b)
 static void keep_ranges(tl_build *b)
 {
     const tl_tape *t = b->tape;
-    tl_range *r = b->plan->range = keep(b, t->n_gradient * sizeof *r);
+    tl_range *r = b->plan->range = tl_build_keep(b, t->n_gradient * sizeof *r);
     uint32_t n = 0;
     for (uint32_t i = 0; r && i < t->n_gradient; i++) {
         const tl_param_info *p = &t->model->param[t->param[t->gradient[i].param].index];
@@ -410,18 +358,18 @@ static void keep_ranges(tl_build *b)
 
 static void keep_tables(tl_build *b)
 {
-    b->plan->table = keep(b, b->tape->n_gradient * sizeof *b->plan->table);
-    for (uint32_t k = 0; k < b->n_instr && !b->failed; k++)
-        if (b->instr[k].kernel == tl_rows_kernel)
-            b->plan->table[b->plan->n_table++] = *(const tl_plan_table *)b->instr[k].attr;
+    b->plan->table = tl_build_keep(b, b->tape->n_gradient * sizeof *b->plan->table);
+    for (uint32_t k = 0; k < b->n_draft && !b->failed; k++)
+        if (b->draft[k].in.kernel == tl_rows_kernel)
+            b->plan->table[b->plan->n_table++] = *(const tl_plan_table *)b->draft[k].in.attr;
 }
 
 static void keep_inputs(tl_build *b)
 {
     const tl_tape *t = b->tape;
     tl_plan *p = b->plan;
-    p->input = keep(b, t->n_input * sizeof *p->input);
-    p->input_name = keep(b, t->n_input * sizeof *p->input_name);
+    p->input = tl_build_keep(b, t->n_input * sizeof *p->input);
+    p->input_name = tl_build_keep(b, t->n_input * sizeof *p->input_name);
     p->n_input = t->n_input;
     for (uint32_t i = 0; i < t->n_input && !b->failed; i++) {
         p->input[i] = t->input[i];
@@ -440,10 +388,10 @@ static void finish(tl_build *b)
     keep_ranges(b);
     keep_tables(b);
     keep_places(b);
-    p->instr = keep(b, b->n_instr * sizeof *p->instr);
+    p->instr = tl_build_keep(b, b->n_draft * sizeof *p->instr);
     if (b->failed) return;
-    if (b->n_instr) memcpy(p->instr, b->instr, b->n_instr * sizeof *p->instr);
-    p->n_instr = b->n_instr;
+    for (uint32_t k = 0; k < b->n_draft; k++) p->instr[k] = b->draft[k].in;
+    p->n_instr = b->n_draft;
     p->n_param = b->tape->model->n_param;
 }
 
@@ -452,11 +400,11 @@ static void finish(tl_build *b)
 static bool build(tl_build *b)
 {
     tl_mark_live(b->tape, b->live);
-    emit_all(b);
-    if (b->failed) return false;
-    place_gradients(b);
-    refresh_refs(b);
-    tl_assign(b);
+    tl_place_all(b);
+    if (!b->failed) emit_all(b);
+    if (!b->failed) copy_gradients(b);
+    if (!b->failed) tl_fuse(b);
+    if (!b->failed) tl_assign(b);
     if (!b->failed) copy_outputs(b);
     if (!b->failed) finish(b);
     return !b->failed;
@@ -471,26 +419,18 @@ tl_plan *tl_compile(tl_tape *t)
     tl_tape *optimised = tl_optimised(t);
     tl_plan *p = optimised ? tl_resize(NULL, 0, sizeof *p) : NULL;
     tl_build b = { .tape = optimised, .plan = p, .n = optimised ? optimised->n : 0 };
-    b.live = tl_resize(NULL, 0, b.n * sizeof *b.live);
-    b.home = tl_resize(NULL, 0, b.n * sizeof *b.home);
-    b.instr_of = tl_resize(NULL, 0, b.n * sizeof *b.instr_of);
-    bool ok = p && b.live && b.home && b.instr_of;
+    b.live = tl_build_scratch(&b, b.n * sizeof *b.live);
+    b.home = tl_build_scratch(&b, b.n * sizeof *b.home);
+    bool ok = p && optimised && !b.failed;
     if (p) {
         *p = (tl_plan){ .users = 1, .model = t->model };
         p->consts = (char *)p; /* constants are addressed relative to the plan itself */
     }
-    if (ok) {
-        memset(b.live, 0, b.n * sizeof *b.live);
-        memset(b.home, 0, b.n * sizeof *b.home);
-        memset(b.instr_of, 0, b.n * sizeof *b.instr_of);
-        ok = build(&b);
-    }
+    if (ok) ok = build(&b);
     tl_table_free(&b.descs);
-    TL_RELEASE(b.instr, b.cap_instr);
-    TL_RELEASE(b.node_of, b.cap_node_of);
-    tl_resize(b.live, b.n * sizeof *b.live, 0);
-    tl_resize(b.home, b.n * sizeof *b.home, 0);
-    tl_resize(b.instr_of, b.n * sizeof *b.instr_of, 0);
+    TL_RELEASE(b.draft, b.cap_draft);
+    TL_RELEASE(b.place_node, b.cap_place_node);
+    tl_arena_free(&b.scratch);
     if (optimised && optimised != t && optimised->status && !t->status) {
         t->status = optimised->status;
         memcpy(t->message, optimised->message, sizeof t->message);

@@ -298,8 +298,32 @@ void tl_unjoin(tl_tape *t, tl_joined before);
 
 /* ---- execute.c ---------------------------------------------------------------------------------------------- */
 
-/* How node's kernel sees its operands: desc[0] is out, desc[1..] the operands. desc has room for n_in + 1. */
-void tl_describe(const tl_tape *tape, const tl_node *node, tl_desc *desc);
+/* How a value lies in memory: rows of `cols` elements each, `stride` elements apart; cols 0: dense. */
+typedef struct tl_layout {
+    int64_t cols, stride;
+} tl_layout;
+
+/* A part of dense elements: `rows` of them, each `width` wide, the first at `begin`, one every `pitch`. */
+typedef struct tl_part {
+    int64_t begin, rows, width, pitch;
+} tl_part;
+
+/* fuse.c: does row i of what this node makes depend on row i of its operands alone? */
+bool tl_by_rows(const tl_tape *tape, const tl_node *node);
+
+/* Can an array of this shape lie so? Some axis must begin where rows do. */
+bool tl_layout_fits(const tl_shape *shape, tl_layout layout);
+
+/* An array of this shape that lies so. */
+void tl_lay(tl_desc *desc, const tl_shape *shape, tl_layout layout);
+
+/* How node's kernel sees its operands: desc[0] is out, desc[1..] the operands. desc has room for n_in + 1. layout (NULL:
+ * all dense) has n_in + 1 entries too; only operations that say so (plan building knows) may get others than dense. */
+void tl_describe(const tl_tape *tape, const tl_node *node, const tl_layout *layout, tl_desc *desc);
+/* The descriptions of an elementwise operation: joins what is one run in all of the n arrays. */
+void tl_merge_axes(tl_desc *desc, int n);
+/* Is this node some elements of its first operand, in the same order? Then which. */
+bool tl_part_of(const tl_tape *tape, const tl_node *node, tl_part *part);
 /* Does this node's result lie inside its first operand's, `offset` elements from its start? */
 bool tl_is_view(const tl_tape *tape, const tl_node *node, int64_t *offset);
 
@@ -318,13 +342,42 @@ typedef struct tl_ref { /* where an operand lies: an address relative to a base 
     int64_t offset;     /* bytes; of constants also negative */
 } tl_ref;
 
+/* One kernel of a fused instruction, which works on a tile of rows at a time. */
+typedef struct tl_member {
+    tl_kernel kernel;
+    const struct tl_op *op;
+    const void *attr;
+    const tl_desc *desc[2]; /* out and operands: of a whole tile, of the last */
+    const uint16_t
+        *at; /* their numbers in the instruction: 0 .. n_memory - 1 are its operands, others live in its work */
+    uint32_t n_in, place;
+} tl_member;
+
+/* How the members use an operand of the instruction. */
+typedef struct tl_use {
+    uint32_t first, last; /* member */
+    int64_t step;         /* bytes from row to row; 0: all rows share it */
+    bool written;
+} tl_use;
+
+/* An instruction made of several (fuse.c): all its operands are in ref[1 ...], also those that it writes; ref[0] is none. */
+typedef struct tl_fused {
+    int64_t rows, tile; /* tile: rows at a time */
+    uint32_t n_members, n_memory, n_streams;
+    const tl_member *member;
+    const int64_t *step;   /* bytes from tile to tile */
+    const int64_t *offset; /* in the work space */
+    const tl_use *use;
+} tl_fused;
+
 typedef struct tl_instr {
     tl_kernel kernel;
     const struct tl_op *op;
     const void *attr;
-    const tl_desc *desc; /* out, operands */
-    const tl_ref *ref;   /* out, operands */
-    int64_t work;        /* offset in the arena; -1: none */
+    const tl_desc *desc;   /* out, operands */
+    const tl_ref *ref;     /* out, operands */
+    const tl_fused *fused; /* NULL: one kernel */
+    int64_t work;          /* offset in the arena; -1: none */
     uint32_t n_in;
     uint32_t place; /* in plan->place */
 } tl_instr;

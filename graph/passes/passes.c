@@ -4,22 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer;
+extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer, tl_pass_schedule;
 
-static const tl_pass *const passes[] = { &tl_pass_cse, &tl_pass_defer, &tl_pass_batch };
+/* Those without a function work on the plan itself (place.c, fuse.c). */
+static const tl_pass place = { "place", NULL }, fuse = { "fuse", NULL };
+
+static const tl_pass *const passes[] = {
+    &tl_pass_cse, &tl_pass_defer, &tl_pass_batch, &tl_pass_schedule, &place, &fuse,
+};
 enum { PASSES = sizeof passes / sizeof *passes };
 
 const tl_pass *tl_pass_at(int i) { return i >= 0 && i < PASSES ? passes[i] : NULL; }
 
 /* The last word of TL_PASSES that is about this pass. */
-static bool switched_on(const tl_pass *p)
+bool tl_pass_on(const char *name)
 {
     const char *s = getenv("TL_PASSES");
     bool on = true;
     while (s && *s) {
         const size_t n = strcspn(s, ",");
         const bool all = n == 4 && !strncmp(s + 1, "all", 3);
-        const bool mine = n == strlen(p->name) + 1 && !strncmp(s + 1, p->name, n - 1);
+        const bool mine = n == strlen(name) + 1 && !strncmp(s + 1, name, n - 1);
         if (all || mine) on = *s != '-';
         s += n + (s[n] == ',');
     }
@@ -174,7 +179,7 @@ static void map_lists(tl_rewrite *w)
 /* from -> another tape; NULL if memory is short. */
 static tl_tape *rewrite(tl_tape *from, const tl_pass *pass)
 {
-    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model), .share = switched_on(&tl_pass_cse) };
+    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model), .share = tl_pass_on("cse") };
     const size_t bytes = from->n * sizeof *w.map;
     w.map = w.to ? tl_resize(NULL, 0, bytes) : NULL;
     bool well = w.map && copy_lists(&w);
@@ -194,7 +199,7 @@ tl_tape *tl_optimised(tl_tape *t)
 {
     tl_tape *now = t;
     for (int i = 0; i < PASSES && now; i++) {
-        if (!switched_on(passes[i])) continue;
+        if (!passes[i]->run || !tl_pass_on(passes[i]->name)) continue;
         tl_tape *next = rewrite(now, passes[i]);
         if (now != t) tl_tape_free(now);
         now = next;

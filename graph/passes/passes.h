@@ -18,8 +18,11 @@ typedef struct tl_rewrite {
 
 typedef struct tl_pass {
     const char *name;
-    bool (*run)(tl_rewrite *w); /* fills `to` and `map`; false: memory is short */
+    bool (*run)(tl_rewrite *w); /* fills `to` and `map`; false: memory is short. NULL: it works on the plan */
 } tl_pass;
+
+/* Is a pass switched on? */
+bool tl_pass_on(const char *name);
 
 /* What is recorded in t, after all passes that are switched on: another tape, to be freed with tl_tape_free(), or t itself.
  * NULL: memory was short (t's error). Environment TL_PASSES: "-all" switches all of them off, "-cse" that one; "+cse" on again,

@@ -1,7 +1,7 @@
 /* ops/kernels/elementwise.h - the loop of every elementwise kernel. `real` is the element type.
  *
- * Operands come in out's rank with axes merged (graph/op.h), so the innermost axis is long; its strides are 1 or 0 in
- * all common cases, which get loops of their own that a compiler vectorises. An element's value depends on its operands
+ * Operands come in out's rank with axes merged (graph/op.h), so the innermost axis is long; out's stride there is 1, the
+ * operands' strides are 1 or 0 in all common cases, which get loops of their own that a compiler vectorises. An element's value depends on its operands
  * alone, never on its position.
  */
 #ifndef TL_ELEMENTWISE_H
@@ -35,10 +35,11 @@ static inline tl_rows tl_rows_begin(const tl_run_args *r)
 static inline void tl_rows_next(tl_rows *w, const tl_run_args *r)
 {
     w->left--;
-    w->out += tl_row_length(r);
     for (int a = r->out_desc->rank - 2; a >= 0; a--) {
+        w->out += r->out_desc->stride[a];
         for (int k = 0; k < r->n_in; k++) w->offset[k] += r->in_desc[k].stride[a];
         if (++w->index[a] < r->out_desc->dim[a]) return;
+        w->out -= r->out_desc->stride[a] * r->out_desc->dim[a];
         for (int k = 0; k < r->n_in; k++) w->offset[k] -= r->in_desc[k].stride[a] * r->out_desc->dim[a];
         w->index[a] = 0;
     }

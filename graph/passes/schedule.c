@@ -1,0 +1,79 @@
+/* graph/passes/schedule.c - an order in which elementwise and row-wise operations stand together, so that they can run tile
+ * by tile (fuse.c): first all products and the like that are ready, then all of those that are ready then, and so on.
+ *
+ * Any order in which operands come before what uses them computes the same bits. Taps are calls and keep their order.
+ * Nothing is moved up from farther than WINDOW operations ahead: what a tape does one after the other would otherwise
+ * all lie in memory at once. */
+#include "graph/passes/passes.h"
+
+#include <string.h>
+
+enum { WINDOW = 96 };
+
+typedef enum kind { OTHER, BY_ROWS, KINDS } kind;
+
+typedef struct schedule {
+    tl_rewrite *w;
+    const bool *live;
+    uint32_t *next; /* of the same kind, in the window and not yet emitted; 0: the last */
+} schedule;
+
+static bool ready(const tl_rewrite *w, uint32_t i)
+{
+    const tl_node *n = &w->from->node[i];
+    for (uint32_t k = 0; k < n->n_in; k++) {
+        const uint32_t id = tl_node_in(w->from, n, k);
+        if (id && !w->map[id]) return false;
+    }
+    return true;
+}
+
+static bool is_free(const tl_tape *t, uint32_t i)
+{
+    tl_part part;
+    return t->node[i].op->role != TL_ROLE_TAP && tl_part_of(t, &t->node[i], &part);
+}
+
+static kind kind_of(const tl_tape *t, uint32_t i) { return tl_by_rows(t, &t->node[i]) ? BY_ROWS : OTHER; }
+
+static bool emit(tl_rewrite *w, uint32_t i) { return (w->map[i] = tl_rewrite_node(w, i)) != 0; }
+
+/* Emits what is ready among nodes begin..end-1 and of this kind, in order, and views with it; how many: *n. */
+static bool sweep(const schedule *s, uint32_t begin, uint32_t end, kind k, uint32_t *n)
+{
+    const tl_tape *t = s->w->from;
+    bool tap_waits = false;
+    *n = 0;
+    for (uint32_t i = begin; i < end; i++) {
+        const bool tap = t->node[i].op->role == TL_ROLE_TAP;
+        if (!s->live[i] || s->w->map[i]) continue;
+        const bool now = (is_free(t, i) || kind_of(t, i) == k) && ready(s->w, i) && !(tap && tap_waits);
+        tap_waits |= tap && !now;
+        if (!now) continue;
+        if (!emit(s->w, i)) return false;
+        ++*n;
+    }
+    return true;
+}
+
+static bool order(tl_rewrite *w)
+{
+    const uint32_t n = w->from->n;
+    bool *live = tl_resize(NULL, 0, n), well = live;
+    if (live) memset(live, 0, n), tl_mark_live(w->from, live);
+    const schedule s = { .w = w, .live = live };
+    kind k = OTHER;
+    for (uint32_t begin = 1; well && begin < n;) {
+        uint32_t emitted;
+        if (!live[begin] || w->map[begin]) {
+            begin++;
+            continue;
+        }
+        well = sweep(&s, begin, begin + WINDOW < n ? begin + WINDOW : n, k, &emitted);
+        k = (k + 1) % KINDS;
+    }
+    tl_resize(live, n, 0);
+    return well;
+}
+
+const tl_pass tl_pass_schedule = { "schedule", order };
