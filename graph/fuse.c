@@ -10,8 +10,9 @@
 #include "graph/build.h"
 #include "graph/passes/passes.h"
 
-/* TILE: bytes of one tile of all arrays of a run, most of which should stay in the L1 cache. */
-enum { MAX_MEMBERS = 48, MAX_STREAMS = 96, MAX_OPERANDS = 4, TILE = 40 << 10, ABSENT = UINT16_MAX };
+enum { MAX_MEMBERS = 48, MAX_STREAMS = 96, MAX_OPERANDS = 4, ABSENT = UINT16_MAX };
+
+int64_t tl_tile_bytes = 40 << 10; /* most of it should stay in the L1 cache */
 
 /* One array of a run. */
 typedef struct stream {
@@ -317,7 +318,7 @@ static bool fuse(run *r, uint32_t *uses, tl_draft *out)
     uint32_t *root = tl_build_scratch(b, (n + 1) * sizeof *root);
     slots w = { .n = 0 };
     if (b->failed) return false;
-    const int64_t tile = per_row ? TILE / per_row : r->rows;
+    const int64_t tile = per_row ? tl_tile_bytes / per_row : r->rows;
     *f = (tl_fused){ .rows = r->rows, .tile = tile < 1 ? 1 : tile > r->rows ? r->rows : tile, .n_memory = n };
     if (!fill_members(r, f, &w)) return false;
     for (uint32_t j = 0; j < r->n_streams; j++) {

@@ -308,6 +308,8 @@ typedef struct tl_part {
     int64_t begin, rows, width, pitch;
 } tl_part;
 
+/* fuse.c: bytes of a tile of all arrays of a fused instruction together. Tests make it small. */
+extern int64_t tl_tile_bytes;
 /* fuse.c: does row i of what this node makes depend on row i of its operands alone? */
 bool tl_by_rows(const tl_tape *tape, const tl_node *node);
 

@@ -54,6 +54,7 @@ Test(passes, change_no_bit_of_random_graphs)
         passes("-all");
         tl_session *a = run_graph(seed, in, model, &without);
         passes("");
+        tl_tile_bytes = seed % 3 ? 1 : 150; /* a row at a time; some, and a rest */
         tl_session *b = run_graph(seed, in, model, &with);
         for (int k = 0; k < 6; k++)
             same_output(a, b, (const char *[]){ "loss", "inner", "twin", "d0", "d1", "d2" }[k], seed);
@@ -161,6 +162,11 @@ Test(passes, change_no_bit_of_networks)
         float *h = gradients_of(networks[k], "", &m, &all);
         cr_assert(n == m && !memcmp(g, h, (size_t)n * sizeof *g), "network %d", k);
         cr_assert(all < none, "network %d: %d instructions of %d", k, all, none);
+        tl_tile_bytes = 3000;
+        float *few = gradients_of(networks[k], "", &m, &all);
+        tl_tile_bytes = 40 << 10;
+        cr_assert(!memcmp(g, few, (size_t)n * sizeof *g), "network %d, rows in tiles", k);
+        free(few);
         for (int p = 0; tl_pass_at(p); p++) {
             char only[32];
             snprintf(only, sizeof only, "-all,+%s", tl_pass_at(p)->name);
