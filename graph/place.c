@@ -271,7 +271,7 @@ static void fill_stack(tl_build *b, uint32_t c)
     for (int64_t k = 0, begin = 0; k < n->n_in; begin += length_along(t, c, (uint32_t)k), k++) {
         const uint32_t p = made_as(t, tl_node_in(t, n, (uint32_t)k));
         tl_home h;
-        if (!p || !tl_is_result(b, p) || b->stack[p] || b->home[p].ref.base != TL_BASE_ARENA) continue;
+        if (!p || !tl_is_result(b, p) || b->home[p].ref.base != TL_BASE_ARENA) continue;
         if (!tl_shape_size(&t->node[p].shape) || !tl_place_in_stack(b, c, (uint32_t)k, begin, &h)) continue;
         if (!can_write(t, p, h.layout) || !readable(b, p, h.layout)) continue;
         b->home[p] = h;

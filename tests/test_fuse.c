@@ -109,8 +109,16 @@ static void turned(tl_scope *s, tl_tensor x)
     tl_output(s, "a", tl_add(tl_tanh(y), tl_neg(v)));
 }
 
+/* Both halves of a stack are made and used in one run, but a row of the stack is no row of the run. */
+static void halves(tl_scope *s, tl_tensor x)
+{
+    const tl_tensor y = tl_concat(2, (tl_tensor[]){ tl_tanh(x), tl_exp(x) }, 0);
+    tl_output(s, "a", tl_mul(tl_slice(y, 0, 0, R), tl_slice(y, 0, R, 2 * R)));
+}
+
 Test(fuse, rows_of_others_end_a_run)
 {
+    cr_assert(check(halves).instructions == 1);
     cr_assert(check(shifted).instructions == 2);
     cr_assert(check(centred).instructions >= 2);
     cr_assert(check(turned).instructions >= 2);
