@@ -43,11 +43,18 @@ static bool same_elements(const tl_draft *d, uint32_t j, uint32_t k)
 
 static bool writes(const tl_draft *d, uint32_t k) { return d->in.fused ? k && d->in.fused->use[k - 1].written : !k; }
 
+/* Does this kernel read element i of operand j last when it writes element i? An elementwise one does; a product starts
+ * each element from C0, and reads that before it writes. */
+static bool reads_first(const struct tl_op *op, uint32_t j)
+{
+    return op->cls == TL_ELEMENTWISE || (op->role == TL_ROLE_PRODUCT && j == 3);
+}
+
 /* May what stands at k be written over operand j, which lies in a block that dies here, when k takes over the block? */
 static bool may_overwrite(const tl_draft *d, uint32_t k, uint32_t j)
 {
     const tl_fused *f = d->in.fused;
-    if (!f) return d->in.op->cls == TL_ELEMENTWISE && same_elements(d, k, j);
+    if (!f) return reads_first(d->in.op, j) && same_elements(d, k, j);
     const tl_use *out = &f->use[k - 1], *in = &f->use[j - 1];
     return !in->written && in->step == out->step && d->in.ref[k].offset == d->in.ref[j].offset &&
            (in->last < out->first ||

@@ -116,7 +116,7 @@ static inline int64_t tl_desc_size(const tl_desc *d)
 typedef struct tl_failure tl_failure;
 
 /* One call of a kernel. It reads in[k], writes every element of out (out overlaps no operand, but for elementwise ops
- * it may be one), and touches nothing else. work: op->work() bytes, aligned to 64, undefined at the start. */
+ * it may be one, and for products C0), and touches nothing else. work: op->work() bytes, aligned to 64, undefined at the start. */
 typedef struct tl_run_args {
     void *out;
     const void *const *in;
