@@ -294,12 +294,44 @@ static void layout(tl_text *out, const tl_desc *d)
         tl_text_add(out, "%s%lld", a ? "," : " strides ", (long long)d->stride[a]);
 }
 
+static void place_words(char out[static LABEL], const tl_plan *p, uint32_t place)
+{
+    const tl_plan_place *at = &p->place[place];
+    tl_place_print(out, LABEL, at->at, at->caller, at->path, at->visit);
+}
+
+/* Its operands are numbered, and so are values that live in tiles only. */
+static void fused_lines(tl_text *out, const tl_plan *p, uint32_t k)
+{
+    const tl_instr *in = &p->instr[k];
+    const tl_fused *f = in->fused;
+    tl_text_add(out, "%u: fused, %u operations on %lld rows, %lld at a time; work arena+%lld\n", k, f->n_members,
+                (long long)f->rows, (long long)f->tile, (long long)in->work);
+    for (uint32_t i = 0; i < f->n_memory; i++) {
+        tl_text_add(out, "    %%%u = ", i);
+        address(out, p, in->ref[1 + i], in->desc[1 + i].dtype, is_empty(&in->desc[1 + i]));
+        layout(out, &in->desc[1 + i]);
+        tl_text_add(out, "%s\n", f->use[i].written ? ", written" : "");
+    }
+    for (const tl_member *m = f->member; m < f->member + f->n_members; m++) {
+        char where[LABEL];
+        place_words(where, p, m->place);
+        tl_text_add(out, "    %%%u = %s %s", m->at[0], m->op->name, tl_dtype_name(m->desc[0]->dtype));
+        for (uint32_t i = 1; i <= m->n_in; i++)
+            if (m->at[i] != UINT16_MAX) tl_text_add(out, " %%%u", m->at[i]);
+        tl_text_add(out, "  %s\n", where);
+    }
+}
+
 static void instruction_line(tl_text *out, const tl_plan *p, uint32_t k)
 {
     const tl_instr *in = &p->instr[k];
-    const tl_plan_place *at = &p->place[in->place];
     char where[LABEL];
-    tl_place_print(where, sizeof where, at->at, at->caller, at->path, at->visit);
+    if (in->fused) {
+        fused_lines(out, p, k);
+        return;
+    }
+    place_words(where, p, in->place);
     tl_text_add(out, "%u: %s %s ", k, in->op->name, tl_dtype_name(in->desc->dtype));
     for (uint32_t i = 0; i <= in->n_in; i++) {
         if (i) tl_text_add(out, i == 1 ? " <- " : ", ");
