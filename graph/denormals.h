@@ -1,5 +1,5 @@
-/* graph/denormals.h - flushed to zero inside a run: a saturated recurrent network is several times slower otherwise.
- * Private to graph/. */
+/* graph/denormals.h - flushed to zero inside a run and an update: a saturated recurrent network is several times slower
+ * otherwise. Private to the library. */
 #ifndef TL_DENORMALS_H
 #define TL_DENORMALS_H
 

@@ -546,7 +546,7 @@ TL_API void *tl_session_gradients(tl_session *session, const tl_range **ranges, 
 TL_API const void *tl_session_read_gradients(const tl_session *session, const tl_range **ranges, int *n);
 
 /* Where the loss uses a parameter [V, ...] only by gathering rows of it once (an embedding), its gradient is zero but
- * for the rows that were used, and a run touches no others: their numbers, each once, *n of them; valid until the next
+ * for the rows that were used, and a run touches no others: their numbers, ascending, *n of them; valid until the next
  * run. NULL if any row may have a gradient, as after tl_session_gradients(). */
 TL_API const int32_t *tl_session_rows(const tl_session *session, int param, int64_t *n);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "graph/tape.h"
+#include "ops/kernels/kernels.h"
 
 static tl_used_rows *find(const tl_session *s, int param)
 {
@@ -11,10 +12,13 @@ static tl_used_rows *find(const tl_session *s, int param)
     return NULL;
 }
 
+/* Of the bits of n rows. */
+static size_t seen_bytes(int64_t n) { return (size_t)(n + 63) / 64 * sizeof(uint64_t); }
+
 static bool grow_rows(tl_used_rows *u, const tl_plan_table *t)
 {
     if (u->rows < t->rows) {
-        unsigned char *seen = tl_resize(u->seen, (size_t)u->rows, (size_t)t->rows);
+        uint64_t *seen = tl_resize(u->seen, seen_bytes(u->rows), seen_bytes(t->rows));
         if (!seen) return false;
         u->seen = seen;
         u->rows = t->rows;
@@ -62,7 +66,7 @@ void tl_rows_free(tl_session *s)
 {
     for (uint32_t i = 0; i < s->n_used; i++) {
         tl_resize(s->used[i].row, (size_t)s->used[i].cap * sizeof *s->used[i].row, 0);
-        tl_resize(s->used[i].seen, (size_t)s->used[i].rows, 0);
+        tl_resize(s->used[i].seen, seen_bytes(s->used[i].rows), 0);
     }
     TL_RELEASE(s->used, s->cap_used);
 }
@@ -70,16 +74,26 @@ void tl_rows_free(tl_session *s)
 /* Zeros where the run before has written. */
 static void clear(tl_used_rows *u, char *out, size_t row_bytes)
 {
+    enum { AHEAD = 8 };
     if (!u->clean) {
         memset(out, 0, (size_t)u->rows * row_bytes);
-        memset(u->seen, 0, (size_t)u->rows);
+        memset(u->seen, 0, seen_bytes(u->rows));
     }
     for (int64_t i = 0; u->clean && i < u->n; i++) {
+        if (i + AHEAD < u->n) tl_prefetch(out + (size_t)u->row[i + AHEAD] * row_bytes, row_bytes);
         memset(out + (size_t)u->row[i] * row_bytes, 0, row_bytes);
-        u->seen[u->row[i]] = 0;
+        u->seen[u->row[i] / 64] = 0;
     }
     u->n = 0;
     u->clean = true;
+}
+
+/* The list, from the bits: ascending, so that whoever goes through the rows goes through memory one way. */
+static void list(tl_used_rows *u)
+{
+    for (int64_t k = 0; k < (u->rows + 63) / 64; k++)
+        for (uint64_t left = u->seen[k]; left; left &= left - 1)
+            u->row[u->n++] = (int32_t)(k * 64 + __builtin_ctzll(left));
 }
 
 tl_status tl_rows_kernel(const tl_run_args *r)
@@ -90,13 +104,12 @@ tl_status tl_rows_kernel(const tl_run_args *r)
     size_t row_bytes = tl_dtype_size(r->out_desc->dtype);
     for (int a = 1; a < r->out_desc->rank; a++) row_bytes *= (size_t)r->out_desc->dim[a];
     clear(u, r->out, row_bytes);
-    u->known = false;
-    for (int64_t i = 0; i < t->ids; i++) {
-        if (id[i] < 0 || id[i] >= t->rows) return TL_OK; /* which the addition that follows reports, and adds nothing */
-        if (!u->seen[id[i]]) u->row[u->n++] = id[i];
-        u->seen[id[i]] = 1;
-    }
-    u->known = true;
+    bool fit = true;
+    for (int64_t i = 0; i < t->ids; i++) fit &= id[i] >= 0 && id[i] < t->rows;
+    u->known = fit;
+    if (!fit) return TL_OK; /* which the addition that follows reports, and adds nothing */
+    for (int64_t i = 0; i < t->ids; i++) u->seen[id[i] / 64] |= (uint64_t)1 << id[i] % 64;
+    list(u);
     return TL_OK;
 }
 

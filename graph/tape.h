@@ -427,10 +427,10 @@ struct tl_plan {
 /* Which rows of a table's gradient the last run has written. */
 typedef struct tl_used_rows {
     int param;
-    bool known;          /* is `row` true of the last run? */
-    bool clean;          /* and are all other rows zero? */
-    int32_t *row;        /* each once, in the order of first use */
-    unsigned char *seen; /* of each row: is it in the list? */
+    bool known;     /* is `row` true of the last run? */
+    bool clean;     /* and are all other rows zero? */
+    int32_t *row;   /* each once, ascending */
+    uint64_t *seen; /* a bit for each row: is it in the list? */
     int64_t n, cap, rows;
 } tl_used_rows;
 

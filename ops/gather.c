@@ -4,6 +4,14 @@
 #ifdef TL_REAL
 
 #include "ops/kernels/ids.h"
+#include "ops/kernels/kernels.h"
+
+/* Rows lie anywhere in a table: they are asked for early. */
+enum { AHEAD = 8 };
+static inline void ask(const void *table, const int32_t *id, int64_t i, int64_t n, size_t row_bytes)
+{
+    if (i + AHEAD < n) tl_prefetch((const char *)table + (size_t)id[i + AHEAD] * row_bytes, row_bytes);
+}
 
 KERNEL(gather)
 {
@@ -13,7 +21,12 @@ KERNEL(gather)
     bits *y = r->out;
     const tl_status bad = check_ids(r, id, n, r->in_desc->dim[0]);
     if (bad) return bad;
-    for (int64_t i = 0; row && i < n; i++) memcpy(y + i * row, table + id[i] * row, (size_t)row * sizeof *y);
+    for (int64_t i = 0; row && i < n; i++, y += row) {
+        const bits *from = table + id[i] * row;
+        ask(table, id, i, n, (size_t)row * sizeof *y);
+        TL_SIMD
+        for (int64_t j = 0; j < row; j++) y[j] = from[j];
+    }
     return TL_OK;
 }
 
@@ -30,6 +43,7 @@ KERNEL(scatter_add)
     else if (r->in[2] != y) memcpy(y, r->in[2], bytes); /* a plan may let it start from what is there */
     for (int64_t i = 0; i < n; i++, x += row) {
         real *to = y + id[i] * row;
+        ask(y, id, i, n, (size_t)row * sizeof *y);
         TL_SIMD
         for (int64_t j = 0; j < row; j++) to[j] += x[j];
     }

@@ -79,17 +79,18 @@ static void choose_once(void)
     pthread_once(&once, choose);
 }
 
-const char *tl_isa_name(void)
+int tl_isa(void)
 {
     choose_once();
-    return isa_name[isa];
+    return isa;
 }
+
+const char *tl_isa_name(void) { return isa_name[tl_isa()]; }
 
 int64_t tl_panel_width(tl_dtype dtype)
 {
     static const int64_t bytes[N_ISA] = { 32, 64, 128 }; /* two vectors */
-    choose_once();
-    return bytes[isa] / (dtype == TL_F64 ? 8 : 4);
+    return bytes[tl_isa()] / (dtype == TL_F64 ? 8 : 4);
 }
 
 tl_kernel tl_kernel_for(const struct tl_op *op, tl_dtype dtype)

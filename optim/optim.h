@@ -64,6 +64,11 @@ TL_API void tl_optimizer_free(tl_optimizer *optimizer); /* NULL is harmless */
  * TL_E_ARGUMENT if the session is of another model, TL_E_OUTPUT if its last run had no gradients (no tl_backward). */
 TL_API tl_status tl_optimizer_step(tl_optimizer *optimizer, tl_session *session);
 
+/* The same with every gradient multiplied by `scale` first; the gradients themselves stay as they are. With max / norm
+ * it has the bits of tl_clip_global_norm() and tl_optimizer_step(), and goes over them once less. TL_E_ARGUMENT if scale
+ * is not finite. */
+TL_API tl_status tl_optimizer_step_scaled(tl_optimizer *optimizer, tl_session *session, double scale);
+
 TL_API double tl_optimizer_lr(const tl_optimizer *optimizer);
 TL_API tl_status tl_optimizer_set_lr(tl_optimizer *optimizer, double lr);     /* TL_E_ARGUMENT: negative, not finite */
 TL_API uint64_t tl_optimizer_steps(const tl_optimizer *optimizer);            /* updates made so far */

@@ -1,55 +1,34 @@
-/* optim/optimizer.c - descriptions, moments, and the one loop that applies a rule to what the loss has reached. */
-#include "optim/optim.h"
+/* optim/optimizer.c - descriptions, moments, and the step that applies a rule to what the loss has reached. */
+#include "optim/loops.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/denormals.h"
+#include "ops/kernels/kernels.h"
+
 /* ---- rules -------------------------------------------------------------------------------------------------- */
-
-/* A range of elements to be updated. */
-typedef struct update {
-    const tl_optimizer_desc *o;
-    uint64_t step;
-    int64_t n;
-    void *w;
-    const void *g;
-    void *m, *v;
-} update;
-
-#define REAL float
-#define REAL_SQRT sqrtf
-#define RULE(name) static void name##_f32(const update *u)
-#include "optim/rules.h"
-#undef REAL
-#undef REAL_SQRT
-#undef RULE
-#define REAL double
-#define REAL_SQRT sqrt
-#define RULE(name) static void name##_f64(const update *u)
-#include "optim/rules.h"
-#undef REAL
-#undef REAL_SQRT
-#undef RULE
 
 enum { SLOTS = 2 }; /* moments of an element, at most */
 
 typedef struct rule {
     int slots;
-    void (*f32)(const update *u);
-    void (*f64)(const update *u);
+    size_t loop; /* of struct tl_loops */
 } rule;
 
+#define LOOP(name) offsetof(tl_loops, name)
 static const rule plain[] = {
-    [TL_SGD] = { 0, sgd_f32, sgd_f64 },
-    [TL_RMSPROP] = { 1, rmsprop_f32, rmsprop_f64 },
-    [TL_ADAM] = { 2, adam_f32, adam_f64 },
+    [TL_SGD] = { 0, LOOP(sgd) },
+    [TL_RMSPROP] = { 1, LOOP(rmsprop) },
+    [TL_ADAM] = { 2, LOOP(adam) },
 };
 static const rule with_momentum[] = {
-    [TL_SGD] = { 1, sgd_momentum_f32, sgd_momentum_f64 },
-    [TL_RMSPROP] = { 2, rmsprop_momentum_f32, rmsprop_momentum_f64 },
+    [TL_SGD] = { 1, LOOP(sgd_momentum) },
+    [TL_RMSPROP] = { 2, LOOP(rmsprop_momentum) },
 };
-static const rule nesterov = { 1, sgd_nesterov_f32, sgd_nesterov_f64 };
+static const rule nesterov = { 1, LOOP(sgd_nesterov) };
 
 /* ---- descriptions ------------------------------------------------------------------------------------------- */
 
@@ -127,7 +106,9 @@ struct tl_optimizer {
     tl_model *model;
     tl_optimizer_desc desc;
     const rule *rule;
-    char *moment[SLOTS]; /* at the model's offsets */
+    void *block; /* the moments' memory */
+    size_t bytes;
+    char *moment[SLOTS]; /* at the model's offsets, in lines of the cache as the gradients are */
     int64_t size;        /* elements of each */
     uint64_t steps;
 };
@@ -157,102 +138,82 @@ tl_optimizer *tl_optimizer_new(tl_model *model, tl_optimizer_desc desc)
 void tl_optimizer_free(tl_optimizer *o)
 {
     if (!o) return;
-    for (int k = 0; k < o->rule->slots; k++) tl_resize(o->moment[k], (size_t)o->size * element(o), 0);
+    tl_resize(o->block, o->bytes, 0);
     tl_resize(o, sizeof *o, 0);
 }
 
 /* Moments of parameters that joined the model since the last step start at zero. */
 static tl_status grow(tl_optimizer *o)
 {
+    enum { LINE = 64 };
     const int64_t size = tl_model_size(o->model);
-    if (size <= o->size) return TL_OK;
-    const size_t old = (size_t)o->size * element(o);
-    const size_t new = (size_t)size *element(o);
-    char *moment[SLOTS] = { 0 };
-    for (int k = 0; k < o->rule->slots; k++) {
-        moment[k] = tl_resize(NULL, 0, new);
-        if (moment[k]) continue;
-        while (k--) tl_resize(moment[k], new, 0);
-        return tl_report(TL_E_MEMORY, "tl_optimizer_step: out of memory for moments");
+    if (size <= o->size || !o->rule->slots) return TL_OK;
+    const size_t old = (size_t)o->size * element(o), each = ((size_t)size * element(o) + LINE - 1) / LINE * LINE;
+    const size_t bytes = (size_t)o->rule->slots * each + LINE;
+    void *block = tl_resize(NULL, 0, bytes);
+    if (!block) return tl_report(TL_E_MEMORY, "tl_optimizer_step: out of memory for moments");
+    char *moment = (char *)(((uintptr_t)block + LINE - 1) / LINE * LINE);
+    for (int k = 0; k < o->rule->slots; k++, moment += each) {
+        if (old) memcpy(moment, o->moment[k], old);
+        memset(moment + old, 0, each - old);
+        o->moment[k] = moment;
     }
-    for (int k = 0; k < o->rule->slots; k++) {
-        if (old) memcpy(moment[k], o->moment[k], old);
-        memset(moment[k] + old, 0, new - old);
-        tl_resize(o->moment[k], old, 0);
-        o->moment[k] = moment[k];
-    }
+    tl_resize(o->block, o->bytes, 0);
+    o->block = block;
+    o->bytes = bytes;
     o->size = size;
     return TL_OK;
 }
 
-/* The first parameter that ends after an offset. Offsets ascend, for the model grows only at its end. */
-static int first_after(const tl_model *model, int64_t offset)
+/* What corrects for the moments' start at zero depends on the step alone: one factor. It is 1 for the rules whose betas
+ * are zero. */
+static double rate(const tl_optimizer *o)
 {
-    int low = 0, high = tl_model_count(model);
-    while (low < high) {
-        const int middle = low + (high - low) / 2;
-        const tl_param_info *p = tl_model_param(model, middle);
-        if (p->offset + p->size > offset) high = middle;
-        else low = middle + 1;
-    }
-    return low;
+    const double t = (double)o->steps;
+    return o->desc.lr * sqrt(1 - pow(o->desc.beta2, t)) / (1 - pow(o->desc.beta1, t));
 }
 
-static void apply(const tl_optimizer *o, const char *gradients, int64_t begin, int64_t end)
+static void update(const tl_optimizer *o, const void *gradients, double scale, tl_spans spans)
 {
-    const size_t e = element(o), at = (size_t)begin * e;
-    const update u = {
-        .o = &o->desc,
-        .step = o->steps,
-        .n = end - begin,
-        .w = (char *)tl_model_values(o->model) + at,
-        .g = gradients + at,
-        .m = o->moment[0] ? o->moment[0] + at : NULL,
-        .v = o->moment[1] ? o->moment[1] + at : NULL,
-    };
-    if (e == sizeof(double)) o->rule->f64(&u);
-    else o->rule->f32(&u);
+    const tl_optimizer_desc *d = &o->desc;
+    const tl_loops *loops = tl_loops_for(tl_isa(), tl_model_dtype(o->model));
+    const tl_update_loop loop = *(const tl_update_loop *)(const void *)((const char *)loops + o->rule->loop);
+    const tl_update u = { .rate = rate(o),
+                          .scale = scale,
+                          .momentum = d->momentum,
+                          .rho = d->rho,
+                          .beta1 = d->beta1,
+                          .beta2 = d->beta2,
+                          .epsilon = d->epsilon,
+                          .w = tl_model_values(o->model),
+                          .g = gradients,
+                          .m = o->moment[0],
+                          .v = o->moment[1] };
+    const tl_float_mode mode = tl_flush_denormals(); /* where gradients vanish, their squares are denormal */
+    for (tl_span s; tl_next_span(&spans, &s);) loop(&u, &s);
+    tl_restore_mode(mode);
 }
 
-/* Parameter i, or the rows of it that were used, in the part begin..end of the flat array. */
-static void apply_param(const tl_optimizer *o, const tl_session *s, const char *gradients, int i, int64_t begin,
-                        int64_t end)
-{
-    const tl_param_info *p = tl_model_param(o->model, i);
-    int64_t n = 0;
-    const int32_t *row = o->desc.lazy ? tl_session_rows(s, i, &n) : NULL;
-    if (!row) apply(o, gradients, begin, end);
-    for (int64_t k = 0, size = row ? p->size / p->shape.dim[0] : 0; k < n; k++)
-        apply(o, gradients, p->offset + row[k] * size, p->offset + (row[k] + 1) * size);
-}
-
-/* The parts of a range that belong to parameters which may change. */
-static void apply_range(const tl_optimizer *o, const tl_session *s, const char *gradients, tl_range range)
-{
-    const tl_param_info *p;
-    for (int i = first_after(o->model, range.begin); (p = tl_model_param(o->model, i)) && p->offset < range.end; i++) {
-        const int64_t begin = p->offset > range.begin ? p->offset : range.begin;
-        const int64_t end = p->offset + p->size < range.end ? p->offset + p->size : range.end;
-        if (!p->frozen && begin < end) apply_param(o, s, gradients, i, begin, end);
-    }
-}
-
-tl_status tl_optimizer_step(tl_optimizer *o, tl_session *session)
+tl_status tl_optimizer_step_scaled(tl_optimizer *o, tl_session *session, double scale)
 {
     if (!o || !session) return tl_report(TL_E_ARGUMENT, "tl_optimizer_step: an optimizer and a session are needed");
     if (tl_session_model(session) != o->model)
         return tl_report(TL_E_ARGUMENT, "tl_optimizer_step: the session is of another model");
+    if (!isfinite(scale)) return tl_report(TL_E_ARGUMENT, "tl_optimizer_step_scaled: scale %g is not finite", scale);
     const tl_range *ranges = NULL;
     int n = 0;
-    const char *gradients = tl_session_read_gradients(session, &ranges, &n);
+    const void *gradients = tl_session_read_gradients(session, &ranges, &n);
     if (!n) return tl_report(TL_E_OUTPUT, "tl_optimizer_step: no gradients are there; record tl_backward(loss)");
     const tl_status status = grow(o);
     if (status) return status;
     o->steps++;
-    for (int i = 0; i < n; i++) apply_range(o, session, gradients, ranges[i]);
+    update(o, gradients, scale,
+           (tl_spans){ session, o->model, ranges, ranges + n, .used_rows = o->desc.lazy, .no_frozen = true });
     tl_model_touch(o->model);
     return TL_OK;
 }
+
+tl_status tl_optimizer_step(tl_optimizer *o, tl_session *session) { return tl_optimizer_step_scaled(o, session, 1); }
 
 /* ---- looking and setting ------------------------------------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
 
 #include "ops/kernels/kernels.h"
 #include "ops/kernels/special.h"
+#include "optim/loops.h"
 
 /* ---- kernels by instruction set --------------------------------------------------------------------------------- */
 
@@ -270,6 +271,56 @@ Test(kernels, elementwise_results_do_not_depend_on_instruction_set_or_position)
             }
             cr_expect(o->cls != TL_ELEMENTWISE || same(out, moved, N, f64), "%s f%d depends on position", o->name,
                       f64 ? 64 : 32);
+        }
+    }
+}
+
+/* ---- loops of optimizers ------------------------------------------------------------------------------------------- */
+
+/* All that the loops write, from the same numbers: parameters and moments after each rule in turn, gradients scaled and
+ * clamped, lanes of squares. */
+typedef struct looped {
+    double array[4][240], lane[TL_NORM_LANES];
+} looped;
+
+static looped loop_all(int isa, bool f64, const tl_span *s, int n)
+{
+    const tl_loops *l = tl_loops_for(isa, f64 ? TL_F64 : TL_F32);
+    looped r = { .lane = { 0 } };
+    uint64_t state = 5;
+    for (int a = 0; a < 4; a++) scatter(r.array[a], f64, 240, &state, 2);
+    for (int i = 0; i < 240; i++)
+        if (f64) r.array[3][i] = fabs(r.array[3][i]);
+        else ((float *)r.array[3])[i] = fabsf(((float *)r.array[3])[i]);
+    const tl_update_loop rule[] = {
+        l->sgd, l->sgd_momentum, l->sgd_nesterov, l->rmsprop, l->rmsprop_momentum, l->adam
+    };
+    for (int k = 0; k < COUNT(rule); k++) {
+        const bool rms = k == 3 || k == 4; /* whose first moment is the one of squares */
+        const tl_update u = {
+            0.013, 0.7, 0.9, 0.8, 0.9, 0.99, 1e-5, r.array[0], r.array[1], r.array[rms ? 3 : 2], r.array[rms ? 2 : 3]
+        };
+        for (int i = 0; i < n; i++) rule[k](&u, &s[i]);
+    }
+    for (int i = 0; i < n; i++) {
+        l->scale(r.array[1], &s[i], 1.7);
+        l->clamp(r.array[1], &s[i], 2);
+        l->squares(r.lane, r.array[1], &s[i]);
+    }
+    return r;
+}
+
+Test(kernels, updates_do_not_depend_on_instruction_set_or_on_how_spans_are_cut)
+{
+    const int32_t row[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+    const tl_span whole[] = { { 3, 209, 1, NULL } };
+    const tl_span parts[] = { { 3, 1, 1, NULL }, { 4, 37, 1, NULL }, { 41, 15, 11, row }, { 206, 6, 1, NULL } };
+    for (int f64 = 0; f64 < 2; f64++) {
+        const looped want = loop_all(BASE, f64, whole, 1);
+        for (int i = 0; i < isas(); i++) {
+            const looped a = loop_all(i, f64, whole, 1), b = loop_all(i, f64, parts, 4);
+            cr_expect(!memcmp(&a, &want, sizeof a), "f%d: isa %d differs from base", f64 ? 64 : 32, i);
+            cr_expect(!memcmp(&b, &want, sizeof b), "f%d: isa %d depends on the spans", f64 ? 64 : 32, i);
         }
     }
 }

@@ -377,6 +377,18 @@ Test(optimizer, needs_gradients_of_its_own_model)
     drop(&b);
 }
 
+Test(optimizer, flushes_denormals_and_gives_the_mode_back)
+{
+    double start[N] = { 1e-40 }, g[N] = { 0 };
+    bench b = make(TL_F32, start, tl_sgd());
+    run(&b, g);
+    cr_assert(weight(&b, 0) > 0 && !tl_optimizer_step(b.optimizer, b.session) && weight(&b, 0) == 0);
+    volatile float tiny = 1e-38f;
+    tiny *= 0.01f;
+    cr_assert(tiny > 0);
+    drop(&b);
+}
+
 /* ---- clipping ------------------------------------------------------------------------------------------------- */
 
 static double gradient(const bench *b, int i)
@@ -422,6 +434,36 @@ Test(clipping, by_norm_scales_all_together)
         for (int i = 0; i < N; i++) close_to(gradient(&b, i), g[i] * 0.25 / norm, d == TL_F64 ? 1e-14 : 1e-6, "g", i);
         cr_assert(tl_clip_global_norm(b.session, 0, NULL) == TL_E_ARGUMENT);
         cr_assert(tl_clip_global_norm(b.session, NAN, NULL) == TL_E_ARGUMENT);
+        drop(&b);
+    }
+}
+
+/* Scaling within the update has the bits of scaling before it, and leaves the gradients alone. */
+Test(clipping, within_the_update_is_the_same)
+{
+    const tl_optimizer_desc descs[] = {
+        tl_sgd(),     tl_sgd(.momentum = 0.9),     tl_sgd(.momentum = 0.9, .nesterov = true),
+        tl_rmsprop(), tl_rmsprop(.momentum = 0.9), tl_adam()
+    };
+    double start[N], g[N], norm;
+    for (int k = 0; k < 12; k++) {
+        for (int i = 0; i < N; i++) start[i] = some(50 + i);
+        bench a = make(TL_F32 + k % 2, start, descs[k / 2]), b = make(TL_F32 + k % 2, start, descs[k / 2]);
+        for (int t = 1; t < 4; t++) {
+            for (int i = 0; i < N; i++) g[i] = some(N * t + i);
+            run(&a, g);
+            run(&b, g);
+            cr_assert(!tl_clip_global_norm(b.session, INFINITY, &norm));
+            cr_assert(!tl_clip_global_norm(a.session, 0.3, NULL) && !tl_optimizer_step(a.optimizer, a.session));
+            cr_assert(!tl_optimizer_step_scaled(b.optimizer, b.session, 0.3 / norm));
+            for (int i = 0; i < N; i++) cr_assert(weight(&a, i) == weight(&b, i) && gradient(&b, i) == g[i], "%d", i);
+        }
+        cr_assert(tl_optimizer_step_scaled(b.optimizer, b.session, NAN) == TL_E_ARGUMENT);
+        says("scale nan");
+        tl_optimizer_free(a.optimizer);
+        tl_session_free(a.session);
+        tl_plan_free(a.plan);
+        tl_model_free(a.model);
         drop(&b);
     }
 }

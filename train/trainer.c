@@ -297,11 +297,12 @@ static tl_status update(tl_trainer *t)
         return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
     tl_status status = t->o.clip_value > 0 ? tl_clip_value(session, t->o.clip_value) : TL_OK;
     if (status) return status;
-    status = tl_clip_global_norm(session, t->o.clip_norm > 0 ? t->o.clip_norm : INFINITY, &t->norm);
+    status = tl_clip_global_norm(session, INFINITY, &t->norm);
     if (status == TL_E_NONFINITE)
         return tl_report(status, "the norm of the gradients of run %llu is %g; no parameter was changed",
                          (unsigned long long)tl_session_runs(session) - 1, t->norm);
-    return status ? status : tl_optimizer_step(t->optimizer, session);
+    const double scale = t->o.clip_norm > 0 && t->norm > t->o.clip_norm ? t->o.clip_norm / t->norm : 1;
+    return status ? status : tl_optimizer_step_scaled(t->optimizer, session, scale);
 }
 
 tl_status tl_train_step(tl_trainer *t, const tl_array *inputs, int n, double *loss)

@@ -8,8 +8,15 @@
  * what environment TL_ISA=base|v3|v4 allows), op->f32 or op->f64 for a user's. i32 results use the f32 kernel. */
 tl_kernel tl_kernel_for(const struct tl_op *op, tl_dtype dtype);
 
-/* "base", "v3" (x86-64-v3: AVX2, FMA) or "v4" (x86-64-v4: AVX-512). */
+/* "base", "v3" (x86-64-v3: AVX2, FMA) or "v4" (x86-64-v4: AVX-512); and its number: 0, 1, 2. */
 const char *tl_isa_name(void);
+int tl_isa(void);
+
+/* Asks for memory that will be needed soon: the beginning of it, for the processor goes on by itself. */
+static inline void tl_prefetch(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes && i < 256; i += 64) __builtin_prefetch((const char *)p + i);
+}
 
 /* Columns of one panel of a packed matrix: those of a tile of the product's kernel in use. */
 int64_t tl_panel_width(tl_dtype dtype);
