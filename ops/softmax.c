@@ -7,43 +7,57 @@
 
 #include "ops/kernels/lanes.h"
 
-/* The sum of e^(x_i - m), in lanes_sum's order; `term` has room for the terms. */
-static real sum_exp(const real *x, int64_t n, real m, real *term)
+/* Short rows go through each stage together: one row's stages wait for each other, several rows' do not. */
+enum { TOGETHER = 16, SHORT = 512 };
+
+/* The terms e^(x_i - m); those of a row's last few elements by full vectors too. */
+static void terms(const real *x, int64_t n, real m, real *term)
 {
+    const int64_t whole = n - n % LANES;
+    real rest[LANES];
     TL_SIMD
-    for (int64_t i = 0; i < n; i++) term[i] = real_exp(x[i] - m);
-    return lanes_sum(term, n);
+    for (int64_t i = 0; i < whole; i++) term[i] = real_exp(x[i] - m);
+    if (whole == n) return;
+    for (int p = 0; p < PARTS; p++) vstore(rest + p * W, lanes_rest(x + whole, n - whole, p, vspread(&m)));
+    TL_SIMD
+    for (int l = 0; l < LANES; l++) rest[l] = real_exp(rest[l] - m);
+    for (int p = 0; p < PARTS; p++) vstore_part(term + whole + p * W, lanes_first(n - whole, p), vload(rest + p * W));
 }
 
-KERNEL(softmax)
+/* Of the next rows, `left` at most: each one's m, its terms into y, and their sum z. Returns how many rows. */
+static int64_t sums(const real *x, int64_t left, int64_t n, real *y, real m[TOGETHER], real z[TOGETHER])
 {
-    const int64_t n = r->out_desc->dim[r->out_desc->rank - 1], all = tl_elements(r->out_desc);
-    const real *x = r->in[0];
-    real *y = r->out;
-    for (const real *end = x + all; x < end; x += n, y += n) {
-        real m = lanes_max(x, n);
-        m = m == -INFINITY ? 0 : m;
-        const real z = sum_exp(x, n, m, y), d = z == 0 ? 1 : z;
-        TL_SIMD
-        for (int64_t i = 0; i < n; i++) y[i] /= d;
-    }
-    return TL_OK;
+    const int64_t rows = n > SHORT ? 1 : left < TOGETHER ? left : TOGETHER;
+    for (int k = 0; k < rows; k++) m[k] = lanes_max(x + k * n, n);
+    for (int k = 0; k < rows; k++) m[k] = m[k] == -INFINITY ? 0 : m[k];
+    for (int k = 0; k < rows; k++) terms(x + k * n, n, m[k], y + k * n);
+    for (int k = 0; k < rows; k++) z[k] = lanes_sum(y + k * n, n);
+    for (int64_t k = rows; k < TOGETHER; k++) z[k] = 0;
+    return rows;
 }
 
-KERNEL(log_softmax)
-{
-    const int64_t n = r->out_desc->dim[r->out_desc->rank - 1], all = tl_elements(r->out_desc);
-    const real *x = r->in[0];
-    real *y = r->out;
-    for (const real *end = x + all; x < end; x += n, y += n) {
-        real m = lanes_max(x, n);
-        m = m == -INFINITY ? 0 : m;
-        const real z = sum_exp(x, n, m, y), l = z == 0 ? 0 : real_log(z);
-        TL_SIMD
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] - m - l;
+/* A row's sum z becomes PART, or EMPTY if it is 0; element i of the row becomes EXPR. */
+#define SOFTMAX_KERNEL(op, EMPTY, PART, EXPR)                                                                          \
+    KERNEL(op)                                                                                                         \
+    {                                                                                                                  \
+        const int rank = r->out_desc->rank;                                                                            \
+        const int64_t n = r->out_desc->dim[rank - 1];                                                                  \
+        const real *x = r->in[0];                                                                                      \
+        real *y = r->out, m[TOGETHER], z[TOGETHER];                                                                    \
+        for (int64_t left = n ? tl_span(r->out_desc, 0, rank - 1) : 0, rows; left > 0; left -= rows) {                 \
+            rows = sums(x, left, n, y, m, z);                                                                          \
+            TL_SIMD                                                                                                    \
+            for (int k = 0; k < TOGETHER; k++) z[k] = z[k] == 0 ? EMPTY : PART;                                        \
+            for (int k = 0; k < rows; k++, x += n, y += n) {                                                           \
+                TL_SIMD                                                                                                \
+                for (int64_t i = 0; i < n; i++) y[i] = EXPR;                                                           \
+            }                                                                                                          \
+        }                                                                                                              \
+        return TL_OK;                                                                                                  \
     }
-    return TL_OK;
-}
+
+SOFTMAX_KERNEL(softmax, 1, z[k], y[i] / z[k])
+SOFTMAX_KERNEL(log_softmax, 0, real_log(z[k]), x[i] - m[k] - z[k])
 
 #else
 

@@ -275,6 +275,41 @@ Test(kernels, elementwise_results_do_not_depend_on_instruction_set_or_position)
     }
 }
 
+/* Whatever a row's length and however many rows there are, one with a NaN and one of -inf among them: each has the bits
+ * that it has alone, on every instruction set. */
+Test(kernels, rows_do_not_depend_on_instruction_set_or_on_each_other)
+{
+    enum { ROWS = 35, LONG = 40 };
+    static double x[ROWS * LONG], out[ROWS * LONG], other[ROWS * LONG];
+    uint64_t state = 11;
+    for (int op = 0; op < COUNT(kernels); op++) {
+        const struct tl_op *o = tl_op_at(op);
+        if (o->cls != TL_ROWWISE || o->min_in != 1) continue;
+        for (int k = 0; k < 2 * LONG; k++) {
+            const int f64 = k % 2, n = k / 2 + 1, e = f64 ? 8 : 4;
+            const tl_shape all = { f64 ? TL_F64 : TL_F32, 2, { ROWS, n } }, one = { all.dtype, 2, { 1, n } };
+            const double attr[16] = { 0.3 };
+            scatter(x, f64, ROWS * n, &state, 30);
+            for (int i = 0; i < n; i++)
+                if (f64) x[3 * n + i] = i == n / 2 ? NAN : 1, x[20 * n + i] = -INFINITY;
+                else ((float *)x)[3 * n + i] = i == n / 2 ? NAN : 1, ((float *)x)[20 * n + i] = -INFINITY;
+            run(kernels[op].kernel[f64][0], all, out, 1, &all, (const void *[]){ x }, attr, NULL);
+            for (int i = 1; i < isas(); i++) {
+                run(kernels[op].kernel[f64][i], all, other, 1, &all, (const void *[]){ x }, attr, NULL);
+                cr_expect(same(out, other, ROWS * n, f64), "%s f%d [%d]: isa %d", o->name, e * 8, n, i);
+            }
+            for (int i = 0; i < ROWS; i++) {
+                const void *row = (const char *)x + i * n * e;
+                run(kernels[op].kernel[f64][isas() - 1], one, other, 1, &one, &row, attr, NULL);
+                cr_expect(same((const char *)out + i * n * e, other, n, f64), "%s f%d [%d]: row %d", o->name, e * 8, n,
+                          i);
+                const double first = f64 ? other[0] : ((float *)other)[0];
+                cr_expect(!isnan(first) == (i != 3), "%s f%d [%d]: row %d begins with %g", o->name, e * 8, n, i, first);
+            }
+        }
+    }
+}
+
 /* ---- loops of optimizers ------------------------------------------------------------------------------------------- */
 
 /* All that the loops write, from the same numbers: parameters and moments after each rule in turn, gradients scaled and

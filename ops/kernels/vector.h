@@ -114,6 +114,17 @@ static inline vec vspread(const real *p)
 #define VLOW_f32_64(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define VHIGH_f32_64(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
+/* Elements k, k + 1, ... of v come first; what follows them is of no meaning. */
+#define VDOWN_f64_16(v, k) __builtin_shufflevector(v, v, k, (k) + 1)
+#define VDOWN_f32_16(v, k) __builtin_shufflevector(v, v, k, (k) + 1, (k) + 2, (k) + 3)
+#define VDOWN_f64_32 VDOWN_f32_16
+#define VDOWN_f32_32(v, k)                                                                                             \
+    __builtin_shufflevector(v, v, k, (k) + 1, (k) + 2, (k) + 3, (k) + 4, (k) + 5, (k) + 6, (k) + 7)
+#define VDOWN_f64_64 VDOWN_f32_32
+#define VDOWN_f32_64(v, k)                                                                                             \
+    __builtin_shufflevector(v, v, k, (k) + 1, (k) + 2, (k) + 3, (k) + 4, (k) + 5, (k) + 6, (k) + 7, (k) + 8, (k) + 9,  \
+                            (k) + 10, (k) + 11, (k) + 12, (k) + 13, (k) + 14, (k) + 15)
+
 /* W rows from x, `from` elements apart, become W columns in y, rows `to` apart: log2 W rounds of interleaving. */
 static inline void vtranspose(const real *x, int64_t from, real *y, int64_t to)
 {
