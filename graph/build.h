@@ -34,6 +34,7 @@ typedef struct tl_build {
     uint32_t n_place, cap_place_node;
     tl_ref *output_ref; /* where each output is read */
     tl_table descs;
+    tl_notes notes;
     bool failed;
 } tl_build;
 

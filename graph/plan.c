@@ -388,6 +388,7 @@ static void finish(tl_build *b)
     keep_ranges(b);
     keep_tables(b);
     keep_places(b);
+    if (!tl_notes_keep(&b->notes, p)) b->failed = true;
     p->instr = tl_build_keep(b, b->n_draft * sizeof *p->instr);
     if (b->failed) return;
     for (uint32_t k = 0; k < b->n_draft; k++) p->instr[k] = b->draft[k].in;
@@ -416,9 +417,10 @@ tl_plan *tl_compile(tl_tape *t)
     if (t->status) return tl_tape_status(t), NULL;
     tl_joined before;
     if (!tl_join(t, &before)) return tl_tape_status(t), NULL;
-    tl_tape *optimised = tl_optimised(t);
-    tl_plan *p = optimised ? tl_resize(NULL, 0, sizeof *p) : NULL;
-    tl_build b = { .tape = optimised, .plan = p, .n = optimised ? optimised->n : 0 };
+    tl_build b = { 0 };
+    tl_tape *optimised = b.tape = tl_optimised(t, &b.notes);
+    tl_plan *p = b.plan = optimised ? tl_resize(NULL, 0, sizeof *p) : NULL;
+    b.n = optimised ? optimised->n : 0;
     b.live = tl_build_scratch(&b, b.n * sizeof *b.live);
     b.home = tl_build_scratch(&b, b.n * sizeof *b.home);
     bool ok = p && optimised && !b.failed;
@@ -431,6 +433,7 @@ tl_plan *tl_compile(tl_tape *t)
     TL_RELEASE(b.draft, b.cap_draft);
     TL_RELEASE(b.place_node, b.cap_place_node);
     tl_arena_free(&b.scratch);
+    tl_notes_free(&b.notes);
     if (optimised && optimised != t && optimised->status && !t->status) {
         t->status = optimised->status;
         memcpy(t->message, optimised->message, sizeof t->message);

@@ -3,7 +3,7 @@
  * Rooms: memory.c (allocator, arena), table.c (hash table, interned strings), status.c, model.c (parameters), tape.c
  * (nodes, handles, errors), scope.c (scopes, visits, parameters' identity), leaf.c (leaves, outputs, states), grad.c
  * (adjoints), execute.c (one node's kernel call; tl_eval), plan.c and memory planning, session.c (runs), trace.c,
- * dump.c.
+ * dump.c, note.c and explain.c (what the compiler did).
  */
 #ifndef TL_TAPE_H
 #define TL_TAPE_H
@@ -153,7 +153,7 @@ typedef struct tl_node {
     tl_shape shape;
     tl_place at, caller;     /* the op's line; the user's line, if that is another */
     const tl_scope *scope;   /* where it was recorded */
-    uint32_t differentiates; /* the node whose gradient rule recorded this; 0: none */
+    uint32_t differentiates; /* the node (of the recorded tape) whose gradient rule recorded this; 0: none */
 } tl_node;
 
 typedef struct tl_tape_param {
@@ -333,6 +333,37 @@ struct tl_failure {
     char reason[256];
 };
 
+/* ---- note.c ------------------------------------------------------------------------------------------------- */
+
+enum { TL_NOTE_NUMBERS = 3 };
+
+/* What a pass did at one line of the model, or left as it was, and why: tl_explain() shows it. */
+typedef struct tl_note {
+    const char *pass, *text; /* literals; each # of the text stands for the next number, the word after it is a plural */
+    const char *subject;     /* what it was done to, the path of a parameter; NULL: no such */
+    const char *path;        /* of the scope; NULL: of the whole tape */
+    tl_place at, caller;
+    bool left;     /* it was not done */
+    bool gradient; /* at an operation that a gradient rule recorded */
+    int64_t number[TL_NOTE_NUMBERS];
+} tl_note;
+
+/* Notes while a plan is made. What is said again of the same line adds its numbers to what was said before, so that 64
+ * time steps are one note. */
+typedef struct tl_notes {
+    tl_note *note;
+    uint32_t n, cap;
+    tl_table known;
+    bool failed; /* memory was short */
+} tl_notes;
+
+void tl_note_add(tl_notes *notes, const tl_note *what);
+/* The same of a node (NULL: of the whole tape), whose line and scope it takes. */
+void tl_note_node(tl_notes *notes, const char *pass, const tl_node *n, bool left, const char *subject, const char *text,
+                  const int64_t number[TL_NOTE_NUMBERS]);
+bool tl_notes_keep(const tl_notes *notes, tl_plan *p); /* copies them into the plan; false: memory */
+void tl_notes_free(tl_notes *notes);
+
 /* ---- plan --------------------------------------------------------------------------------------------------- */
 
 typedef enum tl_base { TL_BASE_ARENA, TL_BASE_VALUES, TL_BASE_GRADIENTS, TL_BASE_CONSTS, TL_BASE_INPUTS } tl_base;
@@ -422,6 +453,8 @@ struct tl_plan {
     tl_plan_table *table;
     uint32_t n_table;
     uint32_t n_param; /* of the model when this was compiled */
+    const tl_note *note;
+    uint32_t n_note;
 };
 
 /* Which rows of a table's gradient the last run has written. */

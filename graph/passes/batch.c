@@ -38,16 +38,19 @@ static start_kind start_of(const tl_tape *t, const tl_node *n)
     return s->rank < 2 || s->dim[0] == 1 ? SHARED_START : ODD_START;
 }
 
-/* What members have in common, as a key; 0: this is no product to be batched. */
-static uint64_t signature(const tl_tape *t, const tl_node *n)
+/* What members have in common, as a key; 0: this is no product that could be batched. *why: it could be, but is not. */
+static uint64_t signature(const tl_tape *t, const tl_node *n, const char **why)
 {
+    *why = NULL;
     if (n->op->role != TL_ROLE_PRODUCT) return 0;
     const tl_product_attr *a = n->attr;
     const tl_shape *x = &t->node[tl_node_in(t, n, 0)].shape, *y = &t->node[tl_node_in(t, n, 1)].shape;
     if (a->ta || x->rank != 2 || y->rank != 2 || n->shape.rank != 2) return 0;
-    if (x->dim[0] < 1 || x->dim[0] > MAX_MEMBER_ROWS || n->shape.dim[1] < MIN_COLUMNS) return 0;
+    if (x->dim[0] < 1) return 0;
     const start_kind kind = start_of(t, n);
-    if (kind == ODD_START) return 0;
+    if (x->dim[0] > MAX_MEMBER_ROWS) *why = "# products, large enough each by itself";
+    else if (n->shape.dim[1] < MIN_COLUMNS) *why = "# products of few columns: to copy them costs more";
+    else if (kind == ODD_START) *why = "# products, each added to something else";
     const uint64_t c = kind == SHARED_START ? tl_node_in(t, n, 2) : 0;
     return tl_mix(tl_mix(tl_node_in(t, n, 1), (uint64_t)a->tb << 2 | kind), c) | 1;
 }
@@ -66,16 +69,33 @@ static bool join(batch *g, uint32_t last, uint32_t i)
     return true;
 }
 
+static const char *weight_of(const batch *g, uint32_t i)
+{
+    return tl_param_path(g->w->from, tl_node_in(g->w->from, &g->w->from->node[i], 1));
+}
+
+/* One product is left alone without a word: there is nothing to batch it with. */
+static void leave(batch *g, uint32_t i, const char *why, uint64_t *known)
+{
+    if (*known) tl_rewrite_left_of(g->w, &g->w->from->node[i], weight_of(g, i), why, *known == 1 ? 2 : 1);
+    ++*known;
+}
+
 static bool find_groups(batch *g)
 {
     const tl_tape *t = g->w->from;
     tl_table known = { 0 };
     bool well = true;
     for (uint32_t i = 1; i < g->n && well; i++) {
-        const uint64_t key = signature(t, &t->node[i]);
+        const char *why;
+        const uint64_t key = signature(t, &t->node[i], &why);
         if (!key) continue;
-        uint64_t *slot = tl_table_put(&known, key, 0, 0);
+        uint64_t *slot = tl_table_put(&known, key, (uint64_t)(uintptr_t)why, 0);
         if (!(well = slot)) break;
+        if (why) {
+            leave(g, i, why, slot);
+            continue;
+        }
         const uint32_t last = (uint32_t)*slot;
         const int64_t own = t->node[i].shape.dim[0], rows = own + (int64_t)(*slot >> 32);
         const bool joins = last && rows <= MAX_ROWS;
@@ -91,6 +111,8 @@ static void dissolve(batch *g, uint32_t k)
     for (uint32_t i = g->first[k], next; i; i = next) {
         next = g->next[i];
         g->group[i] = g->next[i] = 0;
+        tl_rewrite_left_of(g->w, &g->w->from->node[i], weight_of(g, i), "# products: one needs another (a recurrence)",
+                           1);
     }
     g->first[k] = 0;
 }
@@ -178,6 +200,7 @@ static uint32_t emit_group(batch *g, uint32_t first)
     in[2] = kind == OWN_START ? id[1] : kind == SHARED_START ? g->w->map[tl_node_in(t, &like, 2)] : 0;
     like.n_in = in[2] ? 3 : 2;
     like.shape.dim[0] = rows;
+    tl_rewrite_note_of(g->w, &like, weight_of(g, first), "# products of # rows in all became #", count, rows, 1);
     const uint32_t all = tl_rewrite_emit(g->w, &like, in);
     int64_t begin = 0;
     for (uint32_t i = first; all && i; i = g->next[i]) {
@@ -241,6 +264,9 @@ static bool emit_all(batch *g)
         for (uint32_t i = first, next; i; i = next) {
             next = g->next[i];
             g->group[i] = g->next[i] = 0;
+            tl_rewrite_left_of(g->w, &g->w->from->node[i], weight_of(g, i),
+                               "# products: together they would need themselves, through others that were put together",
+                               1);
             if (!(g->waiting[i] = missing(g, i))) push(g, i);
         }
         if (!drain(g)) return false;

@@ -14,8 +14,13 @@ static bool cse(tl_rewrite *w)
     for (uint32_t i = 0; i < n; i++) live[i] = false;
     tl_mark_live(w->from, live);
     bool well = true;
-    for (uint32_t i = 1; i < n && well; i++)
+    for (uint32_t i = 1; i < n && well; i++) {
+        const uint32_t before = w->to->n;
+        const tl_node *node = &w->from->node[i];
         if (live[i]) well = (w->map[i] = tl_rewrite_node(w, i)) != 0;
+        else if (node->n_in) tl_rewrite_note(w, node, "# operations that nothing asks for left out", 1);
+        if (live[i] && node->n_in && w->to->n == before) tl_rewrite_note(w, node, "# operations computed before", 1);
+    }
     tl_resize(live, n, 0);
     return well;
 }

@@ -16,11 +16,15 @@ enum { MAX_ROWS = 512 }; /* of a piece: what has just been made is still in the 
 typedef struct link_kind {
     tl_op_role role;
     uint32_t start, by_rows;
+    const char *done, *left; /* in words */
 } link_kind;
 static const link_kind kinds[] = {
-    { TL_ROLE_PRODUCT, 2, 2 },
-    { TL_ROLE_SUM, 1, 1 },
-    { TL_ROLE_SCATTER_ADD, 2, 2 },
+    { TL_ROLE_PRODUCT, 2, 2, "# products added up one by one became # of # rows in all",
+      "# products added up one by one: large enough each by itself" },
+    { TL_ROLE_SUM, 1, 1, "# sums added up one by one became # of # rows in all",
+      "# sums added up one by one: large enough each by itself" },
+    { TL_ROLE_SCATTER_ADD, 2, 2, "# additions of rows by index became # of # rows in all",
+      "# additions of rows by index: large enough each by itself" },
 };
 
 typedef struct deferral {
@@ -110,6 +114,18 @@ static uint32_t emit_piece(const deferral *d, const uint32_t *link, uint32_t n, 
     return tl_rewrite_emit(d->w, &like, in);
 }
 
+/* Tells of a chain of n links that are `pieces` now. */
+static void tell(const deferral *d, uint32_t last, uint32_t n, uint32_t pieces, int64_t rows)
+{
+    const tl_tape *t = d->w->from;
+    const link_kind *kind = kind_of(t, &t->node[last]);
+    const char *of = NULL;
+    for (uint32_t k = 0; k < t->n_gradient && !of; k++)
+        if (t->gradient[k].id == last) of = t->param[t->gradient[k].param].path;
+    if (pieces < n) tl_rewrite_note_of(d->w, &t->node[last], of, kind->done, n, pieces, rows);
+    else tl_rewrite_left_of(d->w, &t->node[last], of, kind->left, n);
+}
+
 /* The chain that ends in node `last`, in pieces. */
 static uint32_t emit_chain(const deferral *d, uint32_t last)
 {
@@ -120,20 +136,24 @@ static uint32_t emit_chain(const deferral *d, uint32_t last)
     uint32_t *link = tl_arena_alloc(&d->w->to->arena, n * sizeof *link);
     if (!link) return 0;
     for (uint32_t j = n, i = last; j--; i = start_of(t, &t->node[i], kind)) link[j] = i;
-    uint32_t c = start_of(t, &t->node[first], kind);
+    uint32_t c = start_of(t, &t->node[first], kind), pieces = 0;
+    int64_t all_rows = 0;
     c = c ? d->w->map[c] : 0;
-    for (uint32_t begin = 0; begin < n;) {
+    for (uint32_t begin = 0; begin < n; pieces++) {
         int64_t rows = 0;
         uint32_t end = begin;
         while (end < n) {
-            rows += shape_of(t, &t->node[link[end]], 0)->dim[0];
-            if (end > begin && rows > MAX_ROWS) break;
+            const int64_t more = shape_of(t, &t->node[link[end]], 0)->dim[0];
+            if (end > begin && rows + more > MAX_ROWS) break;
+            rows += more;
             end++;
         }
+        all_rows += rows;
         c = emit_piece(d, link + begin, end - begin, c);
         if (!c) return 0;
         begin = end;
     }
+    tell(d, last, n, pieces, all_rows);
     return c;
 }
 

@@ -58,6 +58,7 @@ static uint32_t copy(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     tl_tape *t = w->to;
     const uint32_t id = tl_record(t, n->at, n->scope, n->op, in, n->n_in, n->attr, n->attr_size, &n->shape);
     if (id) t->node[id].caller = n->caller;
+    if (id) t->node[id].differentiates = n->differentiates;
     return id;
 }
 
@@ -79,6 +80,12 @@ uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i)
     if (!in) return 0;
     for (uint32_t k = 0; k < n->n_in; k++) in[k] = w->map[tl_node_in(w->from, n, k)];
     return tl_rewrite_emit(w, n, in);
+}
+
+const char *tl_param_path(const tl_tape *t, uint32_t id)
+{
+    const tl_node *n = &t->node[id];
+    return n->op->role == TL_ROLE_PARAM ? t->param[((const tl_index_attr *)n->attr)->index].path : NULL;
 }
 
 /* ---- rows one below the other --------------------------------------------------------------------------------------- */
@@ -177,15 +184,16 @@ static void map_lists(tl_rewrite *w)
 }
 
 /* from -> another tape; NULL if memory is short. */
-static tl_tape *rewrite(tl_tape *from, const tl_pass *pass)
+static tl_tape *rewrite(tl_tape *from, const tl_pass *pass, tl_notes *notes)
 {
-    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model), .share = tl_pass_on("cse") };
+    tl_rewrite w = { .from = from, .to = tl_tape_new(from->model), .pass = pass, .notes = notes };
+    w.share = tl_pass_on("cse");
     const size_t bytes = from->n * sizeof *w.map;
     w.map = w.to ? tl_resize(NULL, 0, bytes) : NULL;
     bool well = w.map && copy_lists(&w);
     if (well) {
         memset(w.map, 0, bytes);
-        well = pass->run(&w) && !w.to->status;
+        well = pass->run(&w) && !w.to->status && !notes->failed;
     }
     if (well) map_lists(&w);
     if (w.map) tl_resize(w.map, bytes, 0);
@@ -195,12 +203,12 @@ static tl_tape *rewrite(tl_tape *from, const tl_pass *pass)
     return NULL;
 }
 
-tl_tape *tl_optimised(tl_tape *t)
+tl_tape *tl_optimised(tl_tape *t, tl_notes *notes)
 {
     tl_tape *now = t;
     for (int i = 0; i < PASSES && now; i++) {
         if (!passes[i]->run || !tl_pass_on(passes[i]->name)) continue;
-        tl_tape *next = rewrite(now, passes[i]);
+        tl_tape *next = rewrite(now, passes[i], notes);
         if (now != t) tl_tape_free(now);
         now = next;
     }

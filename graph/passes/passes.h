@@ -14,6 +14,8 @@ typedef struct tl_rewrite {
     uint32_t *map;  /* node of from -> node of to that has its value; 0: none yet */
     bool share;     /* is "cse" on: may nodes be merged? */
     tl_table known; /* nodes of to by what they compute */
+    const struct tl_pass *pass;
+    tl_notes *notes;
 } tl_rewrite;
 
 typedef struct tl_pass {
@@ -24,10 +26,24 @@ typedef struct tl_pass {
 /* Is a pass switched on? */
 bool tl_pass_on(const char *name);
 
+/* Tells the user what the pass did at node n of from (NULL: to the whole tape), and tl_rewrite_left what it left there as it
+ * was, and why. text: a literal, in which each # stands for one of one to three whole numbers and the word after it is in the
+ * plural ("# products of # rows in all became #"). What is said again of the same line of source adds up, so say it of each
+ * group or node; it costs a look into a table. The _of forms name what it was done to: the path of a parameter, or NULL. */
+#define tl_rewrite_note(w, n, text, ...) TL_REWRITE_TELL(w, n, false, NULL, text, __VA_ARGS__)
+#define tl_rewrite_left(w, n, text, ...) TL_REWRITE_TELL(w, n, true, NULL, text, __VA_ARGS__)
+#define tl_rewrite_note_of(w, n, subject, text, ...) TL_REWRITE_TELL(w, n, false, subject, text, __VA_ARGS__)
+#define tl_rewrite_left_of(w, n, subject, text, ...) TL_REWRITE_TELL(w, n, true, subject, text, __VA_ARGS__)
+#define TL_REWRITE_TELL(w, n, left, subject, text, ...)                                                                \
+    tl_note_node((w)->notes, (w)->pass->name, n, left, subject, text, (int64_t[TL_NOTE_NUMBERS]){ __VA_ARGS__ })
+
+/* The path of the parameter that node id is; NULL: it is another thing. */
+const char *tl_param_path(const tl_tape *t, uint32_t id);
+
 /* What is recorded in t, after all passes that are switched on: another tape, to be freed with tl_tape_free(), or t itself.
- * NULL: memory was short (t's error). Environment TL_PASSES: "-all" switches all of them off, "-cse" that one; "+cse" on again,
- * in order, with commas between. */
-tl_tape *tl_optimised(tl_tape *t);
+ * NULL: memory was short (t's error). notes: what passes tell goes there. Environment TL_PASSES: "-all" switches all of them
+ * off, "-cse" that one; "+cse" on again, in order, with commas between. */
+tl_tape *tl_optimised(tl_tape *t, tl_notes *notes);
 
 /* The passes, in order; NULL after the last. */
 const tl_pass *tl_pass_at(int i);
