@@ -189,6 +189,7 @@ void meter_print(const figures *f)
     if (f->flops > 0) printf(", %.4g GFLOP/s", f->flops / f->ms_median * 1e-6);
     if (f->flops > 0 && f->peak_gflops > 0)
         printf(" (%.0f %% of the peak)", f->flops / f->ms_median * 1e-4 / f->peak_gflops);
+    if (f->flops_done > 0) printf("; done: %.4g GFLOP/s", f->flops_done / f->ms_median * 1e-6);
     putchar('\n');
     fflush(stdout);
 }
@@ -213,9 +214,11 @@ void meter_write(const char *path, const figures *f, int n)
         number(out, "ms_min", f->ms_min);
         number(out, "tokens_per_s", f->tokens * rate);
         number(out, "gflops", gflops);
+        number(out, "gflops_done", f->flops_done * rate * 1e-9);
         number(out, "peak_gflops", f->peak_gflops);
         number(out, "peak_fraction", f->peak_gflops > 0 ? gflops / f->peak_gflops : 0);
         number(out, "flops", f->flops);
+        number(out, "flops_done", f->flops_done);
         number(out, "tokens", f->tokens);
         number(out, "parameters", (double)f->parameters);
         number(out, "arena_bytes", (double)f->arena_bytes);

@@ -32,7 +32,8 @@ typedef struct figures {
     const char *workload, *variant;
     int threads;
     double ms_median, ms_min; /* of a step */
-    double tokens, flops;     /* of a step */
+    double tokens, flops;     /* of a step; flops of the products as the model is written */
+    double flops_done;        /* of those that a step really computes */
     double peak_gflops;       /* of all threads */
     int64_t parameters;
     size_t arena_bytes, rss_bytes;

@@ -20,6 +20,7 @@ typedef struct runner {
     tl_trainer *trainer; /* TRAIN */
     double loss;         /* TRAIN: of the last step */
     size_t arena_bytes;
+    double flops_done;
     int instructions;
 } runner;
 
@@ -88,6 +89,7 @@ static void open_runner(runner *r, const workload *w)
     }
     tl_plan *plan = compile(r);
     r->arena_bytes = tl_plan_arena_bytes(plan);
+    r->flops_done = w->kind == COMPILE ? 0 : tl_plan_flops(plan);
     r->instructions = tl_plan_instructions(plan);
     if (w->kind == RUN) {
         r->plan = plan;
@@ -195,43 +197,12 @@ static void check_compile(runner *r)
 
 static void (*const check_of[])(runner *r) = { [TRAIN] = check_train, [RUN] = check_run, [COMPILE] = check_compile };
 
-typedef struct line {
-    int64_t rows, columns;
-} line;
-
-/* The last two dimensions of "... : f32 [a,b,c] ...", and the first ones' product among the rows. */
-static line shape_of(const char *text)
-{
-    const char *p = strstr(text, " : ");
-    line s = { 1, 1 };
-    for (p = p ? strchr(p, '[') : NULL; p && *p != ']'; p = strpbrk(p + 1, ",]")) {
-        s.rows *= s.columns;
-        s.columns = strtoll(p + 1, NULL, 10);
-    }
-    return s;
-}
-
-/* FLOPs of all matrix products on the tape, by its text: "%9 = matmul ta %3 %6 %8 : f32 [3,5] ...". */
+/* FLOPs of all matrix products that the tape is asked for, before any pass. */
 static double flops_on_tape(runner *r)
 {
-    tl_tape *tape = record(r);
-    char *text = tl_tape_text(tape);
-    line *shape = calloc((size_t)tl_tape_nodes(tape) + 2, sizeof *shape);
-    must(text);
-    if (!shape) meter_fail("out of memory");
-    double flops = 0;
-    for (char *p = strtok(text, "\n"); p; p = strtok(NULL, "\n")) {
-        if (*p != '%') continue;
-        const line y = shape[strtol(p + 1, NULL, 10)] = shape_of(p);
-        const char *op = strstr(p, "= matmul ");
-        if (!op) continue;
-        const line a = shape[strtol(strchr(op, '%') + 1, NULL, 10)];
-        const bool transposed = strstr(op, " ta %") && strstr(op, " ta %") < strstr(op, " : ");
-        flops += 2.0 * (double)(transposed ? a.rows : a.columns) * (double)y.rows * (double)y.columns;
-    }
-    free(shape);
-    tl_free(text);
-    tl_tape_free(tape);
+    tl_plan *plan = compile(r);
+    const double flops = tl_plan_flops_written(plan);
+    tl_plan_free(plan);
     return flops;
 }
 
@@ -279,6 +250,7 @@ static figures measure(const workload *w, const meter_args *args, double peak)
                   .peak_gflops = peak,
                   .tokens = (double)w->tokens,
                   .flops = workload_flops(w),
+                  .flops_done = r.flops_done,
                   .parameters = tl_model_size(r.model),
                   .arena_bytes = r.arena_bytes };
     snprintf(f.blas_core, sizeof f.blas_core, "%s", blas_core());

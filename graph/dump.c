@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/tape.h"
+#include "graph/look.h"
 
 enum { LABEL = 512 };
 
@@ -117,8 +117,8 @@ typedef struct tl_drawing {
     bool failed;
 } tl_drawing;
 
-/* Inside double quotes. Control characters would be legal there but make no label. */
-static void escape(char *out, size_t size, const char *s, size_t n)
+/* Control characters would be legal there but make no label. */
+void tl_dot_escape(char *out, size_t size, const char *s, size_t n)
 {
     size_t k = 0;
     for (size_t i = 0; i < n && k + 3 < size; i++) {
@@ -162,7 +162,7 @@ static uint32_t cluster_of(tl_drawing *d, const tl_scope *s)
     for (const char *p = s->path; *p && !d->failed;) {
         const size_t n = strcspn(p, "/");
         char label[LABEL];
-        escape(label, sizeof label, p, n);
+        tl_dot_escape(label, sizeof label, p, n);
         at = child(d, at, label, false);
         p += n;
         if (!d->failed) at = visits_at(d, at, s->visit, s->path, (size_t)(p - s->path));
@@ -189,10 +189,10 @@ static void draw_node(tl_drawing *d, uint32_t i, int depth)
     type_words(type, &node->shape);
     attribute_words(attribute, node);
     tl_place_print(where, sizeof where, node->at, node->caller, node->scope->path, node->scope->visit);
-    escape(tip, sizeof tip, where, strlen(where));
-    escape(op, sizeof op, node->op->name, strlen(node->op->name));
+    tl_dot_escape(tip, sizeof tip, where, strlen(where));
+    tl_dot_escape(op, sizeof op, node->op->name, strlen(node->op->name));
     const char *leaf = leaf_name(t, node);
-    if (leaf) escape(name, sizeof name, leaf, strlen(leaf));
+    if (leaf) tl_dot_escape(name, sizeof name, leaf, strlen(leaf));
     tl_text_add(&d->out, "%*sn%u [label=\"%s%s%s%s\\n%s\", tooltip=\"%s\", %s];\n", 2 * depth, "", i, op, attribute,
                 *name ? "\\n" : "", name, type, tip, node_style(t, node, i));
 }
@@ -275,6 +275,13 @@ static void address(tl_text *out, const tl_plan *p, tl_ref ref, tl_dtype dtype, 
     }
 }
 
+void tl_dims_text(tl_text *out, const tl_desc *d)
+{
+    tl_text_add(out, "[");
+    for (int a = 0; a < d->rank; a++) tl_text_add(out, "%s%lld", a ? "," : "", (long long)d->dim[a]);
+    tl_text_add(out, "]");
+}
+
 static bool is_empty(const tl_desc *d)
 {
     for (int a = 0; a < d->rank; a++)
@@ -288,8 +295,8 @@ static void layout(tl_text *out, const tl_desc *d)
     bool dense = true;
     int64_t stride = 1;
     for (int a = d->rank - 1; a >= 0; stride *= d->dim[a--]) dense &= d->stride[a] == stride;
-    for (int a = 0; a < d->rank; a++) tl_text_add(out, "%s%lld", a ? "," : " [", (long long)d->dim[a]);
-    tl_text_add(out, "%s", d->rank ? "]" : " []");
+    tl_text_add(out, " ");
+    tl_dims_text(out, d);
     for (int a = 0; a < d->rank && !dense; a++)
         tl_text_add(out, "%s%lld", a ? "," : " strides ", (long long)d->stride[a]);
 }

@@ -519,11 +519,18 @@ TL_API void tl_plan_free(tl_plan *plan);                /* NULL is harmless */
 TL_API size_t tl_plan_arena_bytes(const tl_plan *plan); /* what a session needs to run it */
 TL_API int tl_plan_instructions(const tl_plan *plan);
 
+/* Floating-point operations of the matrix products of a run, 2 m n k each: those that it does, and those of the tape as
+ * it was written, before products were merged, left out or looked up. */
+TL_API double tl_plan_flops(const tl_plan *plan);
+TL_API double tl_plan_flops_written(const tl_plan *plan);
+
 /* A session: memory to run plans of one model in, the gradients, the states and the number of the run. NULL on
  * failure. */
 TL_API tl_session *tl_session_new(tl_model *model);
 TL_API void tl_session_free(tl_session *session); /* NULL is harmless */
 TL_API tl_model *tl_session_model(const tl_session *session);
+TL_API const tl_plan *
+tl_session_plan(const tl_session *session); /* the last that ran, valid until the next run; or NULL */
 
 /* Runs a plan on n inputs, in the order of tl_input(). Shapes and dtypes must be the recorded ones (TL_E_INPUT).
  * Allocates nothing after the first run of the largest plan. On failure states keep their old values. */
@@ -571,6 +578,19 @@ TL_API tl_status tl_session_set_state(tl_session *session, const char *name, con
 TL_API char *tl_tape_text(const tl_tape *tape);
 TL_API char *tl_tape_dot(const tl_tape *tape);
 TL_API char *tl_plan_text(const tl_plan *plan);
+
+/* What the compiler made of the tape, in plain words (docs/compiler.md): sizes, what each pass did at which line of the model
+ * and what it left as it was and why, and how many instructions of each kind there are. NULL if memory is short; free
+ * with tl_free(). */
+TL_API char *tl_explain(const tl_plan *plan);
+
+/* Takes the time of each instruction in all runs of a session from now on; off (as at the start) gives up what was taken. A run
+ * without it reads no clock. TL_E_MEMORY.
+ * tl_profile: the times so far as a table, instructions of one operation, shape, line and scope together, the slowest first:
+ * calls and milliseconds of a run (its mean), their share, GFLOP/s of products and GB/s of all others. NULL if nothing was
+ * timed (TL_E_ARGUMENT), or memory is short; free with tl_free(). */
+TL_API tl_status tl_session_profile(tl_session *session, bool on);
+TL_API char *tl_profile(const tl_session *session);
 
 /* ---- a model function, recorded once and replayed ----------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph/build.h"
+#include "graph/look.h"
 #include "graph/passes/passes.h"
 
 void *tl_build_keep(tl_build *b, size_t n)
@@ -301,7 +302,9 @@ static void keep_places(tl_build *b)
         uint64_t *slot = tl_table_put(&seen, (uint64_t)(uintptr_t)node->scope->path, 2, 0);
         if (slot && !*slot) *slot = (uint64_t)(uintptr_t)keep_text(b, node->scope->path);
         if (!slot) b->failed = true;
-        else p[k] = (tl_plan_place){ node->at, node->caller, (const char *)(uintptr_t)*slot, NULL };
+        else
+            p[k] = (tl_plan_place){ node->at, node->caller, (const char *)(uintptr_t)*slot, NULL,
+                                    node->differentiates };
         if (!b->failed) p[k].visit = keep_visit(b, node->scope->visit, &seen);
     }
     tl_table_free(&seen);
@@ -428,7 +431,7 @@ tl_plan *tl_compile(tl_tape *t)
         *p = (tl_plan){ .users = 1, .model = t->model };
         p->consts = (char *)p; /* constants are addressed relative to the plan itself */
     }
-    if (ok) ok = build(&b);
+    if (ok) ok = build(&b) && tl_count_written(t, p);
     tl_table_free(&b.descs);
     TL_RELEASE(b.draft, b.cap_draft);
     TL_RELEASE(b.place_node, b.cap_place_node);

@@ -28,6 +28,7 @@ void tl_session_free(tl_session *s)
     if (s->arena_block) tl_resize(s->arena_block, s->arena_bytes + 64, 0);
     if (s->gradients_block) tl_resize(s->gradients_block, (size_t)s->gradients_size * 8 + 64, 0);
     tl_rows_free(s);
+    tl_profile_free(s);
     TL_RELEASE(s->pointers, s->cap_pointers);
     TL_RELEASE(s->base, s->cap_base);
     tl_plan_free(s->plan);
@@ -65,7 +66,7 @@ static bool make_room(tl_session *s, const tl_plan *p)
         s->gradients = aligned(block);
         tl_rows_forget(s);
     }
-    if (!tl_rows_room(s, p)) return false;
+    if (!tl_rows_room(s, p) || !tl_profile_room(s, p)) return false;
     if (s->n_state < s->model->n_state) {
         const uint32_t n = s->model->n_state;
         tl_state_value *v = tl_resize(s->state, s->n_state * sizeof *v, n * sizeof *v);
@@ -161,13 +162,14 @@ static tl_status report_failure(const tl_plan *p, const tl_instr *in, tl_status 
     return tl_report(status, "%s: %s: %s", where, in->op->name, f->reason[0] ? f->reason : tl_status_string(status));
 }
 
-static tl_status execute(tl_session *s, const tl_plan *p)
+/* Instructions first .. last - 1. */
+static tl_status execute(tl_session *s, const tl_plan *p, uint32_t first, uint32_t last)
 {
     tl_failure failure = { "" };
     tl_run_args r = { .in = s->pointers, .seed = s->model->seed, .run = s->runs, .context = s, .failure = &failure };
-    const tl_instr *end = p->instr + p->n_instr;
-    if (tl_planted_fault == TL_FAULT_STALE_RUN && s->ran_once) end--;
-    for (const tl_instr *in = p->instr; in != end; in++) {
+    const tl_instr *end = p->instr + last;
+    if (tl_planted_fault == TL_FAULT_STALE_RUN && s->ran_once && last == p->n_instr) end--;
+    for (const tl_instr *in = p->instr + first; in < end; in++) {
         r.out = s->base[in->ref[0].base] + in->ref[0].offset;
         r.n_in = (int)in->n_in;
         for (uint32_t k = 0; k < in->n_in; k++)
@@ -219,7 +221,7 @@ tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
     tl_rows_begin(s, p);
     bind(s, p, inputs);
     const tl_float_mode mode = tl_flush_denormals();
-    status = execute(s, p);
+    status = s->profile ? tl_profile_run(s, p, execute) : execute(s, p, 0, p->n_instr);
     tl_restore_mode(mode);
     if (status) return status;
     s->ran = s->ran_once = true;
@@ -275,6 +277,7 @@ void *tl_session_gradients(tl_session *s, const tl_range **ranges, int *n)
 /* ---- states ----------------------------------------------------------------------------------------------------- */
 
 tl_model *tl_session_model(const tl_session *s) { return s->model; }
+const tl_plan *tl_session_plan(const tl_session *s) { return s->plan; }
 uint64_t tl_session_runs(const tl_session *s) { return s->runs; }
 void tl_session_set_runs(tl_session *s, uint64_t runs) { s->runs = runs; }
 void tl_session_hold(tl_session *s, bool hold) { s->hold = hold; }

@@ -339,9 +339,10 @@ enum { TL_NOTE_NUMBERS = 3 };
 
 /* What a pass did at one line of the model, or left as it was, and why: tl_explain() shows it. */
 typedef struct tl_note {
-    const char *pass, *text; /* literals; each # of the text stands for the next number, the word after it is a plural */
-    const char *subject;     /* what it was done to, the path of a parameter; NULL: no such */
-    const char *path;        /* of the scope; NULL: of the whole tape */
+    const char *pass,
+        *text;           /* literals; each # of the text stands for the next number, the word after it is a plural */
+    const char *subject; /* what it was done to, the path of a parameter; NULL: no such */
+    const char *path;    /* of the scope; NULL: of the whole tape */
     tl_place at, caller;
     bool left;     /* it was not done */
     bool gradient; /* at an operation that a gradient rule recorded */
@@ -419,6 +420,7 @@ typedef struct tl_plan_place {
     tl_place at, caller;
     const char *path;
     const tl_visit *visit; /* copied into the plan */
+    bool gradient;         /* recorded by a gradient rule */
 } tl_plan_place;
 
 typedef struct tl_plan_value { /* an output, or a state to be set */
@@ -455,6 +457,10 @@ struct tl_plan {
     uint32_t n_param; /* of the model when this was compiled */
     const tl_note *note;
     uint32_t n_note;
+    struct {
+        uint32_t operations, products;
+        double flops; /* of the products */
+    } written;        /* what the tape was asked for, before any pass */
 };
 
 /* Which rows of a table's gradient the last run has written. */
@@ -486,6 +492,7 @@ struct tl_session {
     bool hold;
     tl_plan *plan; /* the last that was run: its outputs can be read */
     bool ran, ran_once;
+    struct tl_profiled *profile; /* NULL: off */
 };
 
 /* mask.c: x, emitted in s as `name`, with zeros in the rows that are padding there */
@@ -503,6 +510,13 @@ void tl_rows_begin(tl_session *s, const tl_plan *p); /* p is about to run */
 tl_status tl_rows_kernel(const tl_run_args *r);      /* zeros for ids (in[0]) in the table's gradient (out) */
 void tl_rows_forget(tl_session *s);                  /* the gradients are no more what a run left */
 void tl_rows_free(tl_session *s);
+
+/* profile.c: runs whose instructions are timed one by one; execute runs the instructions first .. last - 1 */
+typedef tl_status tl_execute(tl_session *s, const tl_plan *p, uint32_t first, uint32_t last);
+tl_status tl_profile_run(tl_session *s, const tl_plan *p, tl_execute *execute);
+bool tl_profile_room(tl_session *s,
+                     const tl_plan *p); /* allocates what a run of p needs, if profiling is on; false: memory */
+void tl_profile_free(tl_session *s);
 
 tl_state_value *tl_session_slot(tl_session *s, int slot, bool in_model); /* NULL: no such slot yet */
 

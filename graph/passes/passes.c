@@ -207,10 +207,19 @@ tl_tape *tl_optimised(tl_tape *t, tl_notes *notes)
 {
     tl_tape *now = t;
     for (int i = 0; i < PASSES && now; i++) {
-        if (!passes[i]->run || !tl_pass_on(passes[i]->name)) continue;
+        if (!tl_pass_on(passes[i]->name)) {
+            tl_note_node(notes, passes[i]->name, NULL, true, NULL, "everything: switched off by TL_PASSES",
+                         (int64_t[TL_NOTE_NUMBERS]){ 0 });
+            continue;
+        }
+        if (!passes[i]->run) continue;
         tl_tape *next = rewrite(now, passes[i], notes);
         if (now != t) tl_tape_free(now);
         now = next;
+    }
+    if (now && notes->failed) { /* no pass was on to see it */
+        if (now != t) tl_tape_free(now);
+        now = NULL;
     }
     if (!now) tl_no_memory(t);
     return now;

@@ -1,0 +1,176 @@
+/* graph/census.c - how much work a plan is: calls of kernels, floating-point operations, bytes, memory alive at once. */
+#include <string.h>
+
+#include "graph/look.h"
+
+/* ---- the calls of a run ------------------------------------------------------------------------------------------------ */
+
+bool tl_next_call(const tl_plan *p, tl_call *c)
+{
+    if (c->next >= p->n_instr) return false;
+    const tl_instr *in = &p->instr[c->next];
+    *c = (tl_call){ .next = c->next + 1,
+                    .instr = c->next,
+                    .op = in->op,
+                    .attr = in->attr,
+                    .desc = in->desc,
+                    .ref = in->ref,
+                    .n_in = in->n_in,
+                    .work = in->work,
+                    .place = &p->place[in->place] };
+    if (c->work >= 0) c->work_bytes = (int64_t)in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr);
+    return true;
+}
+
+static double product_flops(const struct tl_op *op, const void *attr, int64_t size, int rank, const int64_t *dim)
+{
+    if (op->role != TL_ROLE_PRODUCT || rank < 2) return 0;
+    return 2.0 * (double)size * (double)dim[rank - (((const tl_product_attr *)attr)->ta ? 2 : 1)];
+}
+
+double tl_call_flops(const tl_call *c)
+{
+    if (c->n_in < 2) return 0;
+    return product_flops(c->op, c->attr, tl_desc_size(c->desc), c->desc[1].rank, c->desc[1].dim);
+}
+
+/* Numbers that lie along an axis of stride 0 are one number. */
+static int64_t desc_bytes(const tl_desc *d)
+{
+    if (!d->dtype) return 0;
+    int64_t n = (int64_t)tl_dtype_size(d->dtype);
+    for (int a = 0; a < d->rank; a++)
+        if (d->stride[a] || !d->dim[a]) n *= d->dim[a];
+    return n;
+}
+
+int64_t tl_call_bytes(const tl_call *c)
+{
+    int64_t sum = 0, most = INT64_MAX;
+    if (c->op->cls == TL_GATHER && c->n_in)
+        most = desc_bytes(c->op->role == TL_ROLE_SCATTER_ADD ? &c->desc[1] : &c->desc[0]);
+    for (uint32_t k = 0; k <= c->n_in; k++) {
+        const int64_t n = c->ref[k].base == TL_BASE_NONE ? 0 : desc_bytes(&c->desc[k]);
+        sum += n < most ? n : most;
+    }
+    return sum;
+}
+
+bool tl_call_is_copy(const tl_call *c)
+{
+    return c->op->role == TL_ROLE_COPY || c->op->cls == TL_MOVE ||
+           (c->op->cls == TL_VIEW && c->op->role != TL_ROLE_TAP);
+}
+
+double tl_plan_flops(const tl_plan *p)
+{
+    double sum = 0;
+    for (tl_call c = { 0 }; tl_next_call(p, &c);) sum += tl_call_flops(&c);
+    return sum;
+}
+
+double tl_plan_flops_written(const tl_plan *p) { return p->written.flops; }
+
+/* ---- the tape as it was written ---------------------------------------------------------------------------------------- */
+
+bool tl_count_written(const tl_tape *t, tl_plan *p)
+{
+    bool *live = tl_resize(NULL, 0, t->n);
+    if (!live) return false;
+    memset(live, 0, t->n);
+    tl_mark_live(t, live);
+    for (uint32_t i = 1; i < t->n; i++) {
+        const tl_node *n = &t->node[i];
+        int64_t offset;
+        if (!live[i] || n->op->cls == TL_LEAF || n->op->role == TL_ROLE_FILL) continue;
+        if (n->op->role != TL_ROLE_TAP && tl_is_view(t, n, &offset)) continue;
+        p->written.operations++;
+        if (n->op->role != TL_ROLE_PRODUCT) continue;
+        const tl_shape *a = &t->node[tl_node_in(t, n, 0)].shape;
+        p->written.products++;
+        p->written.flops += product_flops(n->op, n->attr, tl_shape_size(&n->shape), a->rank, a->dim);
+    }
+    tl_resize(live, t->n, 0);
+    return true;
+}
+
+/* ---- the most bytes alive at once: backwards over the calls, a bit for each four bytes of the arena --------------------- */
+
+enum { UNIT = 4 };
+
+typedef struct live_set {
+    uint64_t *bit;
+    int64_t n; /* bits that are set */
+} live_set;
+
+static void set_range(live_set *s, int64_t begin, int64_t end, bool on)
+{
+    for (int64_t w = begin / 64; w * 64 < end; w++) {
+        const int64_t low = begin > w * 64 ? begin - w * 64 : 0, high = end - w * 64 < 64 ? end - w * 64 : 64;
+        const uint64_t mask = (high < 64 ? ((uint64_t)1 << high) - 1 : UINT64_MAX) & (UINT64_MAX << low);
+        const uint64_t old = s->bit[w];
+        s->bit[w] = on ? old | mask : old & ~mask;
+        s->n += __builtin_popcountll(s->bit[w]) - __builtin_popcountll(old);
+    }
+}
+
+/* All of an operand that lies in the arena: run after run of what lies together. */
+static void set_operand(live_set *s, tl_ref ref, const tl_desc *d, bool on)
+{
+    if (ref.base != TL_BASE_ARENA || !d->dtype || !tl_desc_size(d)) return;
+    const int64_t size = (int64_t)tl_dtype_size(d->dtype);
+    int64_t together = 1, at[TL_MAX_RANK] = { 0 };
+    int outer = d->rank;
+    while (outer && (d->stride[outer - 1] == together || d->dim[outer - 1] == 1)) together *= d->dim[--outer];
+    for (int a;;) {
+        int64_t begin = ref.offset;
+        for (int k = 0; k < outer; k++) begin += at[k] * d->stride[k] * size;
+        set_range(s, begin / UNIT, (begin + together * size) / UNIT, on);
+        for (a = outer - 1; a >= 0 && (!d->stride[a] || ++at[a] == d->dim[a]); a--) at[a] = 0;
+        if (a < 0) return;
+    }
+}
+
+static void set_values(live_set *s, const tl_plan_value *v, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i].ref.base == TL_BASE_ARENA)
+            set_range(s, v[i].ref.offset / UNIT,
+                      (v[i].ref.offset + tl_shape_size(&v[i].shape) * (int64_t)tl_dtype_size(v[i].shape.dtype)) / UNIT,
+                      true);
+}
+
+static int64_t walk_back(const tl_plan *p, const tl_call *call, uint32_t n, live_set *s)
+{
+    int64_t most = 0;
+    set_values(s, p->output, p->n_output);
+    set_values(s, p->next, p->n_next);
+    for (uint32_t i = n; i--;) {
+        const tl_call *c = &call[i];
+        for (uint32_t k = 0; k <= c->n_in; k++) set_operand(s, c->ref[k], &c->desc[k], true);
+        const int64_t now = s->n * UNIT + c->work_bytes;
+        if (now > most) most = now;
+        set_operand(s, c->ref[0], &c->desc[0], false);
+        for (uint32_t k = 1; k <= c->n_in; k++) set_operand(s, c->ref[k], &c->desc[k], true);
+    }
+    return most;
+}
+
+size_t tl_live_peak(const tl_plan *p)
+{
+    const size_t bytes = (p->arena_bytes / UNIT / 64 + 1) * sizeof(uint64_t);
+    uint32_t n = 0, cap = 0;
+    tl_call *call = NULL;
+    live_set s = { .bit = tl_resize(NULL, 0, bytes) };
+    bool well = s.bit;
+    for (tl_call c = { 0 }; well && tl_next_call(p, &c);)
+        if ((well = TL_GROW(call, n, cap))) call[n++] = c;
+    int64_t most = 0;
+    if (well) {
+        memset(s.bit, 0, bytes);
+        most = walk_back(p, call, n, &s);
+    }
+    if (s.bit) tl_resize(s.bit, bytes, 0);
+    TL_RELEASE(call, cap);
+    return well ? (size_t)most : SIZE_MAX;
+}

@@ -1,0 +1,48 @@
+/* graph/look.h - what all that looks at plans shares: the walk over kernels' calls, their work, words. Private to graph/:
+ * census.c counts, explain.c tells, profile.c measures, dump.c and plan_dot.c draw. */
+#ifndef TL_LOOK_H
+#define TL_LOOK_H
+
+#include "graph/tape.h"
+
+/* ---- census.c: the calls of kernels that a run of a plan makes -------------------------------------------------------- */
+
+typedef struct tl_call {
+    uint32_t next;  /* what tl_next_call() goes on with */
+    uint32_t instr; /* the instruction's number; the members of a fused one share it */
+    const struct tl_op *op;
+    const void *attr;
+    const tl_desc *desc; /* out, operands */
+    const tl_ref *ref;   /* out, operands */
+    uint32_t n_in;
+    int64_t work, work_bytes; /* offset in the arena; -1: none */
+    const tl_plan_place *place;
+} tl_call;
+
+/* All calls in order: for (tl_call c = { 0 }; tl_next_call(plan, &c);) */
+bool tl_next_call(const tl_plan *p, tl_call *c);
+
+double tl_call_flops(const tl_call *c);  /* of a matrix product, 2 m n k; else 0 */
+int64_t tl_call_bytes(const tl_call *c); /* read and written; of rows picked by index those that are picked */
+bool tl_call_is_copy(const tl_call *c);  /* does it merely move numbers? */
+
+/* Counts what t was asked for before any pass saw it; false: memory. */
+bool tl_count_written(const tl_tape *t, tl_plan *p);
+
+/* The most bytes of the arena that hold a value still needed, over all instructions: no order of theirs being changed, an arena
+ * cannot be smaller. SIZE_MAX: memory is short. */
+size_t tl_live_peak(const tl_plan *p);
+
+/* ---- explain.c ------------------------------------------------------------------------------------------------------- */
+
+/* 1234567 of "B" is "1.23 MB". */
+const char *tl_amount(char out[static 32], double x, const char *unit);
+
+/* ---- dump.c ---------------------------------------------------------------------------------------------------------- */
+
+void tl_dims_text(tl_text *out, const tl_desc *d); /* "[32,64]" */
+
+/* s inside the double quotes of DOT. */
+void tl_dot_escape(char *out, size_t size, const char *s, size_t n);
+
+#endif
