@@ -5,19 +5,19 @@
 
 /* ---- the calls of a run ------------------------------------------------------------------------------------------------ */
 
-bool tl_next_call(const tl_plan *p, tl_call *c)
+bool tl_next_call(const tl_plan *p, tl_kernel_call *c)
 {
     if (c->next >= p->n_instr) return false;
     const tl_instr *in = &p->instr[c->next];
-    *c = (tl_call){ .next = c->next + 1,
-                    .instr = c->next,
-                    .op = in->op,
-                    .attr = in->attr,
-                    .desc = in->desc,
-                    .ref = in->ref,
-                    .n_in = in->n_in,
-                    .work = in->work,
-                    .place = &p->place[in->place] };
+    *c = (tl_kernel_call){ .next = c->next + 1,
+                           .instr = c->next,
+                           .op = in->op,
+                           .attr = in->attr,
+                           .desc = in->desc,
+                           .ref = in->ref,
+                           .n_in = in->n_in,
+                           .work = in->work,
+                           .place = &p->place[in->place] };
     if (c->work >= 0) c->work_bytes = (int64_t)in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr);
     return true;
 }
@@ -28,7 +28,7 @@ static double product_flops(const struct tl_op *op, const void *attr, int64_t si
     return 2.0 * (double)size * (double)dim[rank - (((const tl_product_attr *)attr)->ta ? 2 : 1)];
 }
 
-double tl_call_flops(const tl_call *c)
+double tl_call_flops(const tl_kernel_call *c)
 {
     if (c->n_in < 2) return 0;
     return product_flops(c->op, c->attr, tl_desc_size(c->desc), c->desc[1].rank, c->desc[1].dim);
@@ -44,7 +44,7 @@ static int64_t desc_bytes(const tl_desc *d)
     return n;
 }
 
-int64_t tl_call_bytes(const tl_call *c)
+int64_t tl_call_bytes(const tl_kernel_call *c)
 {
     int64_t sum = 0, most = INT64_MAX;
     if (c->op->cls == TL_GATHER && c->n_in)
@@ -56,7 +56,43 @@ int64_t tl_call_bytes(const tl_call *c)
     return sum;
 }
 
-bool tl_call_is_copy(const tl_call *c)
+bool tl_next_run(tl_run_of_bytes *r, tl_ref ref, const tl_desc *d)
+{
+    if (!r->begun) {
+        if (!d->dtype || !tl_desc_size(d)) return false;
+        r->begun = true;
+        r->together = 1;
+        r->outer = d->rank;
+        while (r->outer && (d->stride[r->outer - 1] == r->together || d->dim[r->outer - 1] == 1))
+            r->together *= d->dim[--r->outer];
+    } else {
+        int a = r->outer - 1;
+        for (; a >= 0 && (!d->stride[a] || ++r->at[a] == d->dim[a]); a--) r->at[a] = 0;
+        if (a < 0) return false;
+    }
+    const int64_t size = (int64_t)tl_dtype_size(d->dtype);
+    r->begin = ref.offset;
+    for (int k = 0; k < r->outer; k++) r->begin += r->at[k] * d->stride[k] * size;
+    r->end = r->begin + r->together * size;
+    return true;
+}
+
+uint64_t tl_call_key(const tl_kernel_call *c)
+{
+    uint64_t h = tl_mix((uint64_t)(uintptr_t)c->op, (uint64_t)(uintptr_t)c->place->at.file);
+    h = tl_mix(h, tl_mix((uint64_t)(unsigned)c->place->at.line, (uint64_t)(unsigned)c->place->caller.line));
+    h = tl_hash(h, c->place->path, strlen(c->place->path));
+    for (uint32_t k = 0; k <= c->n_in; k++) h = tl_hash(h, c->desc[k].dim, sizeof c->desc[k].dim);
+    return tl_mix(h, tl_call_transposes(c, 0) + 2u * tl_call_transposes(c, 1) + 4u * c->place->gradient);
+}
+
+bool tl_call_transposes(const tl_kernel_call *c, int operand)
+{
+    const tl_product_attr *a = c->attr;
+    return c->op->role == TL_ROLE_PRODUCT && (operand ? a->tb : a->ta);
+}
+
+bool tl_call_is_copy(const tl_kernel_call *c)
 {
     return c->op->role == TL_ROLE_COPY || c->op->cls == TL_MOVE ||
            (c->op->cls == TL_VIEW && c->op->role != TL_ROLE_TAP);
@@ -65,7 +101,7 @@ bool tl_call_is_copy(const tl_call *c)
 double tl_plan_flops(const tl_plan *p)
 {
     double sum = 0;
-    for (tl_call c = { 0 }; tl_next_call(p, &c);) sum += tl_call_flops(&c);
+    for (tl_kernel_call c = { 0 }; tl_next_call(p, &c);) sum += tl_call_flops(&c);
     return sum;
 }
 
@@ -114,21 +150,10 @@ static void set_range(live_set *s, int64_t begin, int64_t end, bool on)
     }
 }
 
-/* All of an operand that lies in the arena: run after run of what lies together. */
 static void set_operand(live_set *s, tl_ref ref, const tl_desc *d, bool on)
 {
-    if (ref.base != TL_BASE_ARENA || !d->dtype || !tl_desc_size(d)) return;
-    const int64_t size = (int64_t)tl_dtype_size(d->dtype);
-    int64_t together = 1, at[TL_MAX_RANK] = { 0 };
-    int outer = d->rank;
-    while (outer && (d->stride[outer - 1] == together || d->dim[outer - 1] == 1)) together *= d->dim[--outer];
-    for (int a;;) {
-        int64_t begin = ref.offset;
-        for (int k = 0; k < outer; k++) begin += at[k] * d->stride[k] * size;
-        set_range(s, begin / UNIT, (begin + together * size) / UNIT, on);
-        for (a = outer - 1; a >= 0 && (!d->stride[a] || ++at[a] == d->dim[a]); a--) at[a] = 0;
-        if (a < 0) return;
-    }
+    if (ref.base != TL_BASE_ARENA) return;
+    for (tl_run_of_bytes r = { 0 }; tl_next_run(&r, ref, d);) set_range(s, r.begin / UNIT, r.end / UNIT, on);
 }
 
 static void set_values(live_set *s, const tl_plan_value *v, uint32_t n)
@@ -140,13 +165,13 @@ static void set_values(live_set *s, const tl_plan_value *v, uint32_t n)
                       true);
 }
 
-static int64_t walk_back(const tl_plan *p, const tl_call *call, uint32_t n, live_set *s)
+static int64_t walk_back(const tl_plan *p, const tl_kernel_call *call, uint32_t n, live_set *s)
 {
     int64_t most = 0;
     set_values(s, p->output, p->n_output);
     set_values(s, p->next, p->n_next);
     for (uint32_t i = n; i--;) {
-        const tl_call *c = &call[i];
+        const tl_kernel_call *c = &call[i];
         for (uint32_t k = 0; k <= c->n_in; k++) set_operand(s, c->ref[k], &c->desc[k], true);
         const int64_t now = s->n * UNIT + c->work_bytes;
         if (now > most) most = now;
@@ -160,10 +185,10 @@ size_t tl_live_peak(const tl_plan *p)
 {
     const size_t bytes = (p->arena_bytes / UNIT / 64 + 1) * sizeof(uint64_t);
     uint32_t n = 0, cap = 0;
-    tl_call *call = NULL;
+    tl_kernel_call *call = NULL;
     live_set s = { .bit = tl_resize(NULL, 0, bytes) };
     bool well = s.bit;
-    for (tl_call c = { 0 }; well && tl_next_call(p, &c);)
+    for (tl_kernel_call c = { 0 }; well && tl_next_call(p, &c);)
         if ((well = TL_GROW(call, n, cap))) call[n++] = c;
     int64_t most = 0;
     if (well) {

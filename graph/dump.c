@@ -246,9 +246,10 @@ char *tl_tape_dot(const tl_tape *t)
 
 /* ---- the plan as text --------------------------------------------------------------------------------------- */
 
-static const tl_param_info *param_at(const tl_plan *p, int64_t offset)
+const tl_param_info *tl_param_at(const tl_plan *p, tl_ref ref)
 {
-    const int64_t at = offset / (int64_t)tl_dtype_size(p->model->dtype);
+    const int64_t at = ref.offset / (int64_t)tl_dtype_size(p->model->dtype);
+    if (ref.base != TL_BASE_VALUES && ref.base != TL_BASE_GRADIENTS) return NULL;
     for (uint32_t i = 0; i < p->model->n_param; i++) {
         const tl_param_info *q = &p->model->param[i];
         if (q->size && at >= q->offset && at < q->offset + q->size) return q;
@@ -269,7 +270,7 @@ static void address(tl_text *out, const tl_plan *p, tl_ref ref, tl_dtype dtype, 
     } else if (ref.base >= TL_BASE_INPUTS) {
         tl_text_add(out, "input %u+%lld", ref.base - TL_BASE_INPUTS, (long long)ref.offset);
     } else {
-        const tl_param_info *q = param_at(p, ref.offset);
+        const tl_param_info *q = tl_param_at(p, ref);
         tl_text_add(out, "%s+%lld(%s)", ref.base == TL_BASE_VALUES ? "values" : "gradients", (long long)ref.offset,
                     q ? q->name : "");
     }
@@ -280,6 +281,18 @@ void tl_dims_text(tl_text *out, const tl_desc *d)
     tl_text_add(out, "[");
     for (int a = 0; a < d->rank; a++) tl_text_add(out, "%s%lld", a ? "," : "", (long long)d->dim[a]);
     tl_text_add(out, "]");
+}
+
+void tl_call_text(tl_text *out, const tl_kernel_call *c)
+{
+    tl_text_add(out, "%s ", c->op->name);
+    for (uint32_t k = 0; k <= c->n_in && k < 4; k++) {
+        if (k) tl_text_add(out, k == 1 ? " <- " : " ");
+        if (c->desc[k].dtype) tl_dims_text(out, &c->desc[k]);
+        else tl_text_add(out, "none");
+        if (k && k < 3 && tl_call_transposes(c, (int)k - 1)) tl_text_add(out, "T");
+    }
+    if (c->n_in > 3) tl_text_add(out, " ...");
 }
 
 static bool is_empty(const tl_desc *d)

@@ -128,7 +128,7 @@ typedef struct census {
 
 static bool count(census *c, const tl_plan *p)
 {
-    for (tl_call call = { 0 }; tl_next_call(p, &call);) {
+    for (tl_kernel_call call = { 0 }; tl_next_call(p, &call);) {
         uint64_t *slot = tl_table_put(&c->known, (uint64_t)(uintptr_t)call.op, 0, 0);
         if (!slot || !TL_GROW(c->kind, c->n, c->cap)) return false;
         if (!*slot) {

@@ -579,6 +579,11 @@ TL_API char *tl_tape_text(const tl_tape *tape);
 TL_API char *tl_tape_dot(const tl_tape *tape);
 TL_API char *tl_plan_text(const tl_plan *plan);
 
+/* The plan as a DOT graph: instructions, and edges from who writes a value to who reads it; calls that were fused into one
+ * are a cluster. In a plan of more than 120 instructions, those of one operation, shape, line and scope (the steps of a
+ * sequence) are drawn as one. */
+TL_API char *tl_plan_dot(const tl_plan *plan);
+
 /* What the compiler made of the tape, in plain words (docs/compiler.md): sizes, what each pass did at which line of the model
  * and what it left as it was and why, and how many instructions of each kind there are. NULL if memory is short; free
  * with tl_free(). */

@@ -7,7 +7,7 @@
 
 /* ---- census.c: the calls of kernels that a run of a plan makes -------------------------------------------------------- */
 
-typedef struct tl_call {
+typedef struct tl_kernel_call {
     uint32_t next;  /* what tl_next_call() goes on with */
     uint32_t instr; /* the instruction's number; the members of a fused one share it */
     const struct tl_op *op;
@@ -17,14 +17,25 @@ typedef struct tl_call {
     uint32_t n_in;
     int64_t work, work_bytes; /* offset in the arena; -1: none */
     const tl_plan_place *place;
-} tl_call;
+} tl_kernel_call;
 
-/* All calls in order: for (tl_call c = { 0 }; tl_next_call(plan, &c);) */
-bool tl_next_call(const tl_plan *p, tl_call *c);
+/* All calls in order: for (tl_kernel_call c = { 0 }; tl_next_call(plan, &c);) */
+bool tl_next_call(const tl_plan *p, tl_kernel_call *c);
 
-double tl_call_flops(const tl_call *c);  /* of a matrix product, 2 m n k; else 0 */
-int64_t tl_call_bytes(const tl_call *c); /* read and written; of rows picked by index those that are picked */
-bool tl_call_is_copy(const tl_call *c);  /* does it merely move numbers? */
+double tl_call_flops(const tl_kernel_call *c);  /* of a matrix product, 2 m n k; else 0 */
+int64_t tl_call_bytes(const tl_kernel_call *c); /* read and written; of rows picked by index those that are picked */
+bool tl_call_is_copy(const tl_kernel_call *c);  /* does it merely move numbers? */
+bool tl_call_transposes(const tl_kernel_call *c, int operand); /* a product its operand 0 or 1 */
+uint64_t tl_call_key(const tl_kernel_call *c); /* what it does and where: op, shapes, line of source, scope */
+
+/* The bytes of an operand, run after run of what lies together: for (tl_run_of_bytes r = { 0 }; tl_next_run(&r, ref, d);) */
+typedef struct tl_run_of_bytes {
+    int64_t begin, end; /* from the base */
+    int64_t together, at[TL_MAX_RANK];
+    int outer;
+    bool begun;
+} tl_run_of_bytes;
+bool tl_next_run(tl_run_of_bytes *r, tl_ref ref, const tl_desc *d);
 
 /* Counts what t was asked for before any pass saw it; false: memory. */
 bool tl_count_written(const tl_tape *t, tl_plan *p);
@@ -40,7 +51,9 @@ const char *tl_amount(char out[static 32], double x, const char *unit);
 
 /* ---- dump.c ---------------------------------------------------------------------------------------------------------- */
 
-void tl_dims_text(tl_text *out, const tl_desc *d); /* "[32,64]" */
+void tl_dims_text(tl_text *out, const tl_desc *d);              /* "[32,64]" */
+void tl_call_text(tl_text *out, const tl_kernel_call *c);       /* "matmul [32,256] <- [32,64] [64,256]T" */
+const tl_param_info *tl_param_at(const tl_plan *p, tl_ref ref); /* whose value or gradient lies there; NULL: nobody's */
 
 /* s inside the double quotes of DOT. */
 void tl_dot_escape(char *out, size_t size, const char *s, size_t n);

@@ -7,7 +7,7 @@ static uint64_t word(const void *p) { return (uint64_t)(uintptr_t)p; }
 
 void tl_note_add(tl_notes *notes, const tl_note *what)
 {
-    const uint64_t said = tl_mix(word(what->text), word(what->subject) << 1 | what->left);
+    const uint64_t said = tl_mix(tl_mix(word(what->pass), word(what->text)), word(what->subject) << 1 | what->left);
     const uint64_t at = tl_mix(word(what->at.file), (uint64_t)(unsigned)what->at.line << 1 | what->gradient);
     const uint64_t caller = tl_mix(word(what->caller.file), (uint64_t)(unsigned)what->caller.line);
     uint64_t *slot = tl_table_put(&notes->known, tl_mix(said, word(what->path)), tl_mix(at, caller), 0);

@@ -87,9 +87,9 @@ tl_status tl_profile_run(tl_session *s, const tl_plan *p, tl_execute *execute)
 
 /* ---- the table -------------------------------------------------------------------------------------------------------- */
 
-typedef struct row { /* calls of one operation, shape, line and scope */
-    tl_call call;    /* the first of them */
-    uint64_t calls;  /* of all runs, as is all below */
+typedef struct row {     /* calls of one operation, shape, line and scope */
+    tl_kernel_call call; /* the first of them */
+    uint64_t calls;      /* of all runs, as is all below */
     double seconds, flops, bytes;
 } row;
 
@@ -101,24 +101,9 @@ typedef struct table {
     uint64_t runs;
 } table;
 
-static bool transposes(const tl_call *c, int operand)
+static bool add_call(table *t, const tl_kernel_call *c, double seconds, uint64_t runs)
 {
-    const tl_product_attr *a = c->attr;
-    return c->op->role == TL_ROLE_PRODUCT && (operand ? a->tb : a->ta);
-}
-
-static uint64_t key_of(const tl_call *c)
-{
-    uint64_t h = tl_mix((uint64_t)(uintptr_t)c->op, (uint64_t)(uintptr_t)c->place->at.file);
-    h = tl_mix(h, tl_mix((uint64_t)(unsigned)c->place->at.line, (uint64_t)(unsigned)c->place->caller.line));
-    h = tl_hash(h, c->place->path, strlen(c->place->path));
-    for (uint32_t k = 0; k <= c->n_in; k++) h = tl_hash(h, c->desc[k].dim, sizeof c->desc[k].dim);
-    return tl_mix(h, transposes(c, 0) + 2 * transposes(c, 1));
-}
-
-static bool add_call(table *t, const tl_call *c, double seconds, uint64_t runs)
-{
-    uint64_t *slot = tl_table_put(&t->known, key_of(c), c->place->gradient, 0);
+    uint64_t *slot = tl_table_put(&t->known, tl_call_key(c), 0, 0);
     if (!slot || !TL_GROW(t->row, t->n, t->cap)) return false;
     if (!*slot) {
         t->row[t->n++] = (row){ .call = *c };
@@ -134,7 +119,7 @@ static bool add_call(table *t, const tl_call *c, double seconds, uint64_t runs)
 
 static bool add_plan(table *t, const timed_plan *p)
 {
-    for (tl_call c = { 0 }; tl_next_call(p->plan, &c);)
+    for (tl_kernel_call c = { 0 }; tl_next_call(p->plan, &c);)
         if (!add_call(t, &c, p->seconds[c.instr], p->runs)) return false;
     for (uint32_t k = 0; k < p->plan->n_instr; k++) t->seconds += p->seconds[k];
     t->runs += p->runs;
@@ -148,19 +133,6 @@ static int slowest_first(const void *a, const void *b)
     return p->call.instr < q->call.instr ? -1 : p->call.instr > q->call.instr;
 }
 
-/* "matmul [32,256] <- [32,64] [64,256]T" */
-static void call_text(tl_text *out, const tl_call *c)
-{
-    tl_text_add(out, "%s ", c->op->name);
-    for (uint32_t k = 0; k <= c->n_in && k < 4; k++) {
-        if (k) tl_text_add(out, k == 1 ? " <- " : " ");
-        if (c->desc[k].dtype) tl_dims_text(out, &c->desc[k]);
-        else tl_text_add(out, "none");
-        if (k && k < 3 && transposes(c, (int)k - 1)) tl_text_add(out, "T");
-    }
-    if (c->n_in > 3) tl_text_add(out, " ...");
-}
-
 static void row_text(tl_text *out, const row *r, const table *t)
 {
     char where[512];
@@ -170,7 +142,7 @@ static void row_text(tl_text *out, const row *r, const table *t)
     tl_text_add(out, "%8.1f %10.4f %6.1f %10.2f %8.1f %-8s", (double)r->calls / runs, r->seconds / runs * 1e3,
                 t->seconds > 0 ? r->seconds / t->seconds * 100 : 0, r->seconds / (double)r->calls * 1e6,
                 r->seconds > 0 ? work / r->seconds * 1e-9 : 0, r->flops > 0 ? "GFLOP/s" : "GB/s");
-    call_text(out, &r->call);
+    tl_call_text(out, &r->call);
     tl_text_add(out, "  %s%s\n", where, at->gradient ? " (gradient)" : "");
 }
 

@@ -3,6 +3,7 @@
 #define TESTS_SUPPORT_H
 
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,66 @@ SOME const char *line_name(const char *file, int line)
     char *s = text[next++ % 8];
     snprintf(s, sizeof text[0], "%.48s:%d", slash ? slash + 1 : file, line);
     return s;
+}
+
+/* The line of a text that holds all the parts. */
+SOME const char *line_with(const char *text, int n, const char *const *part, char *line, size_t size)
+{
+    for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+        snprintf(line, size, "%.*s", (int)strcspn(p, "\n"), p);
+        int k = 0;
+        while (k < n && strstr(line, part[k])) k++;
+        if (k == n) return line;
+    }
+    return NULL;
+}
+#define HAS_LINE(text, ...)                                                                                            \
+    cr_assert(line_with((text), COUNT(((const char *[]){ __VA_ARGS__ })), (const char *[]){ __VA_ARGS__ },             \
+                        (char[1024]){ 0 }, 1024),                                                                      \
+              "no line with all of %s in\n%s", #__VA_ARGS__, (text))
+
+/* Braces and quotes balance; outside of quotes there is only what the language allows. Where `node` is defined, the labels
+ * of the clusters around it are written to path, joined by '>'. */
+SOME void parse_dot(const char *dot, const char *node, char path[static 1024])
+{
+    char label[32][512] = { "" }, text[512] = "";
+    int depth = 0;
+    *path = 0;
+    for (const char *p = dot; *p; p++) {
+        if (*p == '"') {
+            size_t n = 0;
+            for (p++; *p && *p != '"'; p++) {
+                if (*p == '\\') cr_assert(strchr("\"\\n", p[1]), "escape \\%c", p[1]);
+                if (*p == '\\') text[n++] = *p++;
+                cr_assert((unsigned char)*p >= ' ' && n + 3 < sizeof text);
+                text[n++] = *p;
+            }
+            text[n] = 0;
+            cr_assert(*p, "a quote is open");
+            if (depth > 1 && !strncmp(p - n - 7, "label=\"", 7) && p[1] == ';')
+                snprintf(label[depth], sizeof label[0], "%s", text);
+        } else if (*p == '{') {
+            cr_assert(++depth < 32);
+            label[depth][0] = 0;
+        } else if (*p == '}') {
+            cr_assert(--depth >= 0);
+        } else {
+            cr_assert(isalnum((unsigned char)*p) || strchr(" \n_=;,[]->", *p), "character %c", *p);
+            const size_t n = strlen(node);
+            if (!strncmp(p, node, n) && p[n] == ' ' && p[n + 1] == '[' && p[-1] == ' ')
+                for (int k = 2; k <= depth; k++) snprintf(path + strlen(path), 1024 - strlen(path), "%s>", label[k]);
+        }
+    }
+    cr_assert_eq(depth, 0);
+}
+
+/* Graphviz itself, where it is installed. */
+SOME void graphviz_reads(const char *dot)
+{
+    if (system("command -v dot >/dev/null")) return;
+    FILE *p = popen("dot -Tcanon -o /dev/null", "w");
+    fputs(dot, p);
+    cr_assert_eq(pclose(p), 0);
 }
 
 /* ---- looking at a tape ------------------------------------------------------------------------------------------ */

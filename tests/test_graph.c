@@ -724,22 +724,6 @@ static tl_tensor record_cell(void)
     return tl_sum(h, TL_ALL);
 }
 
-/* The line of a text that holds all the parts. */
-static const char *line_with(const char *text, int n, const char *const *part, char *line, size_t size)
-{
-    for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
-        snprintf(line, size, "%.*s", (int)strcspn(p, "\n"), p);
-        int k = 0;
-        while (k < n && strstr(line, part[k])) k++;
-        if (k == n) return line;
-    }
-    return NULL;
-}
-#define HAS_LINE(text, ...)                                                                                            \
-    cr_assert(line_with((text), COUNT(((const char *[]){ __VA_ARGS__ })), (const char *[]){ __VA_ARGS__ },             \
-                        (char[1024]){ 0 }, 1024),                                                                      \
-              "no line with all of %s in\n%s", #__VA_ARGS__, (text))
-
 Test(dump, a_tape_as_text)
 {
     begin();
@@ -764,41 +748,6 @@ Test(dump, a_tape_as_text)
     HAS_LINE(text, "error: ", "inner dimensions 3 and 2 differ");
     tl_free(text);
     end();
-}
-
-/* Braces and quotes balance; outside of quotes there is only what the language allows. Where `node` is defined, the labels
- * of the clusters around it are written to path, joined by '>'. */
-static void parse_dot(const char *dot, const char *node, char path[static 1024])
-{
-    char label[32][512] = { "" }, text[512] = "";
-    int depth = 0;
-    *path = 0;
-    for (const char *p = dot; *p; p++) {
-        if (*p == '"') {
-            size_t n = 0;
-            for (p++; *p && *p != '"'; p++) {
-                if (*p == '\\') cr_assert(strchr("\"\\n", p[1]), "escape \\%c", p[1]);
-                if (*p == '\\') text[n++] = *p++;
-                cr_assert((unsigned char)*p >= ' ' && n + 3 < sizeof text);
-                text[n++] = *p;
-            }
-            text[n] = 0;
-            cr_assert(*p, "a quote is open");
-            if (depth > 1 && !strncmp(p - n - 7, "label=\"", 7) && p[1] == ';')
-                snprintf(label[depth], sizeof label[0], "%s", text);
-        } else if (*p == '{') {
-            cr_assert(++depth < 32);
-            label[depth][0] = 0;
-        } else if (*p == '}') {
-            cr_assert(--depth >= 0);
-        } else {
-            cr_assert(isalnum((unsigned char)*p) || strchr(" \n_=;,[]->", *p), "character %c", *p);
-            const size_t n = strlen(node);
-            if (!strncmp(p, node, n) && p[n] == ' ' && p[n + 1] == '[' && p[-1] == ' ')
-                for (int k = 2; k <= depth; k++) snprintf(path + strlen(path), 1024 - strlen(path), "%s>", label[k]);
-        }
-    }
-    cr_assert_eq(depth, 0);
 }
 
 Test(dump, a_tape_as_graph)
@@ -826,11 +775,7 @@ Test(dump, a_tape_as_graph)
     cr_assert(strstr(dot, "step 0") < strstr(dot, "step 1"), "in order of recording");
     HAS_LINE(dot, "label=\"matmul ta", "dashed"); /* adjoints are told apart */
     HAS_LINE(dot, "peripheries=2");
-    if (!system("command -v dot >/dev/null")) { /* Graphviz itself, where it is installed */
-        FILE *p = popen("dot -Tcanon -o /dev/null", "w");
-        fputs(dot, p);
-        cr_assert_eq(pclose(p), 0);
-    }
+    graphviz_reads(dot);
     tl_free(dot);
     end();
 }
