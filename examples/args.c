@@ -11,13 +11,16 @@
 
 enum { MAX_ARGS = 40, MAX_FIGURES = 40 };
 
-static const char *program = "example", *json_path;
+static const char *program = "example", *json_path, *plan_path;
 static FILE *json;
 static int64_t seed = 1;
+static bool explain;
 
 static const arg common[] = {
     { "seed", ARG_INT, &seed, "of initial values and of all that is random", 0, 1e15, NULL },
     { "json", ARG_FILE, &json_path, "write the final figures to this file", 0, 0, NULL },
+    { "explain", ARG_FLAG, &explain, "say what the compiler made of the model", 0, 0, NULL },
+    { "plan", ARG_FILE, &plan_path, "draw the plan there, as .dot or (with Graphviz) .svg", 0, 0, NULL },
 };
 enum { COMMON = sizeof common / sizeof *common };
 
@@ -33,6 +36,45 @@ void args_fail(int status, const char *format, ...)
 }
 
 uint64_t args_seed(void) { return (uint64_t)seed; }
+FILE *args_explain(void) { return explain ? stdout : NULL; }
+
+/* ---- the plan ----------------------------------------------------------------------------------------------- */
+
+static bool wants_svg(void)
+{
+    const size_t n = strlen(plan_path);
+    return n >= 4 && !strcmp(plan_path + n - 4, ".svg");
+}
+
+/* Before hours of learning: can it be written? */
+static void check_plan_path(void)
+{
+    if (!plan_path) return;
+    FILE *f = fopen(plan_path, "a");
+    if (!f) args_fail(2, "%s: %s", plan_path, strerror(errno));
+    fclose(f);
+    if (wants_svg() && system("command -v dot >/dev/null 2>&1"))
+        args_fail(2, "--plan %s: Graphviz (its program dot) is not installed; a name that ends in .dot needs none",
+                  plan_path);
+}
+
+void args_plan(tl_trainer *trainer)
+{
+    const tl_plan *plan = NULL;
+    if (!plan_path) return;
+    for (tl_mode m = TL_TRAIN; m <= TL_PREDICT && !plan; m++) plan = tl_session_plan(tl_trainer_session(trainer, m));
+    if (!plan) args_fail(2, "--plan: nothing was run");
+    char *text = tl_plan_dot(plan);
+    if (!text) args_fail(1, "%s", tl_message());
+    const bool svg = wants_svg();
+    if (svg) setenv("PLAN_FILE", plan_path, 1); /* where no quotes are needed */
+    FILE *f = svg ? popen("dot -Tsvg -o \"$PLAN_FILE\"", "w") : fopen(plan_path, "w");
+    if (!f) args_fail(2, "%s: %s", plan_path, strerror(errno));
+    bool failed = fputs(text, f) < 0;
+    failed |= svg ? pclose(f) != 0 : fclose(f) != 0;
+    if (failed) args_fail(1, "%s: %s", plan_path, svg ? "Graphviz failed" : strerror(errno));
+    tl_free(text);
+}
 
 /* ---- options ------------------------------------------------------------------------------------------------ */
 
@@ -47,7 +89,9 @@ static void print_default(const arg *a)
 
 static void print_help(const char *about, const arg *const *all, int n)
 {
-    static const char *const form[] = { [ARG_INT] = "N", [ARG_NUMBER] = "X", [ARG_TEXT] = "TEXT", [ARG_FILE] = "FILE" };
+    static const char *const form[] = {
+        [ARG_FLAG] = "", [ARG_INT] = "N", [ARG_NUMBER] = "X", [ARG_TEXT] = "TEXT", [ARG_FILE] = "FILE"
+    };
     printf("%s: %s\n\n", program, about);
     for (int i = 0; i < n; i++) {
         const char *value = all[i]->choices ? all[i]->choices : form[all[i]->kind];
@@ -80,7 +124,9 @@ static bool is_choice(const char *choices, const char *text)
 
 static void set(const arg *a, const char *text)
 {
-    if (a->kind >= ARG_TEXT) {
+    if (a->kind == ARG_FLAG) {
+        *(bool *)a->value = true;
+    } else if (a->kind >= ARG_TEXT) {
         if (a->choices && !is_choice(a->choices, text))
             args_fail(2, "--%s is one of %s, not '%s'", a->name, a->choices, text);
         *(const char **)a->value = text;
@@ -98,7 +144,8 @@ void args_read(int argc, char **argv, const char *about, const arg *table, int n
     if (n + COMMON > MAX_ARGS) args_fail(1, "too many options");
     for (int i = 0; i < n + COMMON; i++) {
         all[i] = i < n ? &table[i] : &common[i - n];
-        options[i + 1] = (struct option){ all[i]->name, required_argument, NULL, 0 };
+        options[i + 1] = (struct option){ all[i]->name, all[i]->kind == ARG_FLAG ? no_argument : required_argument,
+                                          NULL, 0 };
     }
     program = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
     for (int which, c; (c = getopt_long(argc, argv, "h", options, &which)) >= 0;) {
@@ -107,6 +154,7 @@ void args_read(int argc, char **argv, const char *about, const arg *table, int n
         set(all[which - 1], optarg);
     }
     if (optind < argc) args_fail(2, "'%s' is not an option; try --help", argv[optind]);
+    check_plan_path();
     json = json_path ? fopen(json_path, "w") : NULL;
     if (json_path && !json) args_fail(2, "%s: %s", json_path, strerror(errno));
 }

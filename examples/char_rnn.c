@@ -276,7 +276,8 @@ static void measure(tl_trainer *t, const corpus *c)
 
 static void run(tl_model *model, const corpus *c)
 {
-    tl_trainer *t = tl_trainer_new(model, next_char, .user = &net, .optimizer = tl_adam(.lr = rate), .clip_norm = clip);
+    tl_trainer *t = tl_trainer_new(model, next_char, .user = &net, .optimizer = tl_adam(.lr = rate), .clip_norm = clip,
+                                   .explain = args_explain());
     if (!t) args_fail(2, "%s", tl_message());
     beginning start = { c->ids, c->n < 20 ? c->n : 20 };
     if (prompt) start.ids = encode(c->vocab, prompt, strlen(prompt), &start.n, "--prompt");
@@ -285,6 +286,7 @@ static void run(tl_model *model, const corpus *c)
     else if (c->n) measure(t, c);
     if (!epochs) write_text(model, c->vocab, start, args_seed());
     if (prompt) free(start.ids);
+    args_plan(t);
     tl_trainer_free(t);
 }
 

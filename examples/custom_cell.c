@@ -126,7 +126,7 @@ int main(int argc, char **argv)
         r->model = tl_model_new(.seed = args_seed());
         if (!r->model) args_fail(1, "%s", tl_message());
         r->trainer = tl_trainer_new(r->model, adding, .user = &r->ours, .clip_norm = 1,
-                                    .optimizer = tl_adam(.lr = rate));
+                                    .optimizer = tl_adam(.lr = rate), .explain = args_explain());
         if (!r->trainer) args_fail(1, "%s", tl_message());
     }
     uint64_t random = args_seed();
@@ -139,6 +139,7 @@ int main(int argc, char **argv)
     figure("lstm_parameters", (double)tl_model_size(runners[1].model));
     figure("steps", (double)steps);
     figures_write();
+    args_plan(runners[0].trainer);
     for (runner *r = runners; r < runners + 2; r++) {
         tl_trainer_free(r->trainer);
         tl_model_free(r->model);

@@ -21,6 +21,9 @@ expect() {
     failures=$((failures + 1))
 }
 
+# has FILE WORDS: else it failed.
+has() { grep -qaF -e "$2" "$1" || { echo "FAILED: no '$2' in $1"; failures=$((failures + 1)); }; }
+
 learn() { "$char_rnn" --units 6 --embedding 4 --epochs 2 --length 10 "$@"; }
 
 : >empty
@@ -58,7 +61,7 @@ expect 2 'at least one character' learn --text crlf --prompt ''
 expect 0 'heldout_loss' learn --text crlf --cell gru --save model --json first.json
 expect 0 'heldout_loss' "$char_rnn" --load model --text crlf --epochs 0 --json second.json
 for name in heldout_loss perplexity loss seconds tokens_per_s parameters epochs cell; do
-    grep -q "\"$name\": " first.json || { echo "FAILED: no $name in the figures"; failures=$((failures + 1)); }
+    has first.json "\"$name\": "
 done
 grep heldout_loss first.json >a
 grep heldout_loss second.json >b
@@ -68,9 +71,34 @@ expect 2 'two: shorter than' learn --text crlf --load two
 expect 2 "the vocabulary has no 'b'" learn --text ten --load model
 expect 0 'heldout_loss' learn --text crlf --load model
 
+# Every example says what the compiler made of its model; the plan is drawn.
+for source in "$TL_SOURCE"/examples/*.c "$TL_SOURCE"/examples/gallery/*.c; do
+    grep -q '^int main' "$source" || continue
+    program=${source#"$TL_SOURCE"/}
+    program=$TL_BUILD/${program%.c}
+    case $program in */char_rnn) program="$program --text $dir/crlf --epochs 1" ;; esac
+    $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions for [1-9]' ||
+        { echo "FAILED: $program --explain tells nothing"; failures=$((failures + 1)); }
+done
+expect 0 'done:' learn --text crlf --units 16 --explain
+has out 'left as it was'
+expect 0 'heldout_loss' learn --text crlf --plan plan.dot
+has plan.dot 'digraph plan {'
+has plan.dot 'gradient of lstm0'
+expect 2 'no/such.dot: No such file' learn --text crlf --plan no/such.dot
+mkdir without with
+expect 2 'Graphviz (its program dot) is not installed' env PATH="$dir/without" "$char_rnn" --text crlf --plan 'a plan.svg'
+printf '#!/bin/sh\n[ "$1 $2" = "-Tsvg -o" ] && { echo "<svg>"; cat; } >"$3"\n' >with/dot
+chmod +x with/dot
+expect 0 'heldout_loss' env PATH="$dir/with:$PATH" "$char_rnn" --text crlf --epochs 1 --length 5 --plan "a plan's.svg"
+has "a plan's.svg" '<svg>'
+has "a plan's.svg" 'digraph plan {'
+printf '#!/bin/sh\nexit 3\n' >with/dot
+expect 1 'Graphviz failed' env PATH="$dir/with:$PATH" "$char_rnn" --text crlf --epochs 1 --length 5 --plan plan.svg
+
 tiny="--length 6 --batch 4 --units 3 --steps 4"
 expect 0 'gradient check of surprise: passed' "$custom_cell" $tiny --json cell.json
-grep -q '"lstm_loss": ' cell.json || { echo "FAILED: no lstm_loss in the figures"; failures=$((failures + 1)); }
+has cell.json '"lstm_loss": '
 expect 2 '--length takes a number from 2' "$custom_cell" --length 1
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))

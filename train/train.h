@@ -45,6 +45,7 @@ typedef struct tl_trainer_opts {
     double clip_norm;            /* above 0: then scaled, within the update, so that their global norm is at most this */
     uint64_t key;                /* of whatever else the model function depends on: see tl_trainer_set_key */
     int plans;                   /* kept at once, the least recently used being dropped; default 64 */
+    FILE *explain; /* what the compiler made of each plan is written there (tl_explain); default: nowhere */
 } tl_trainer_opts;
 
 /* NULL on failure (tl_message() says why). Free with tl_trainer_free(), before the model. */

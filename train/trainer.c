@@ -31,7 +31,8 @@ struct tl_trainer {
     cached once;       /* of a function that looked at values: good for this step only */
     tl_array *present; /* the inputs that are there, in the form of tl_run() */
     tl_tensor *handles;
-    int room; /* of the two above */
+    int room;       /* of the two above */
+    bool explained; /* a plan that is good for one step only */
     uint64_t clock;
     double norm;
 };
@@ -235,13 +236,39 @@ static cached *place(tl_trainer *t)
     return oldest;
 }
 
+/* Says what the compiler made of the model, for which inputs. */
+static tl_status explain(const cached *c, FILE *out)
+{
+    static const char *const name[] = { [TL_TRAIN] = "training", [TL_TEST] = "testing", [TL_PREDICT] = "predicting" };
+    char *text = tl_explain(c->plan);
+    if (!text) return TL_E_MEMORY;
+    fprintf(out, "\n%s", name[c->mode]);
+    for (int i = 0; i < c->n; i++) {
+        const tl_array *a = &c->inputs[i];
+        if (absent(a)) continue;
+        fprintf(out, ", in[%d] %s [", i, type_name(a->dtype));
+        for (int k = 0; k < a->rank; k++) fprintf(out, k ? ",%lld" : "%lld", (long long)a->dim[k]);
+        fprintf(out, "]");
+    }
+    fprintf(out, "\n%s\n", text);
+    tl_free(text);
+    return TL_OK;
+}
+
 static tl_status make(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n, cached **out)
 {
     cached c;
     forget(&t->once);
-    const tl_status status = compile(t, mode, inputs, n, &c);
+    tl_status status = compile(t, mode, inputs, n, &c);
     if (status) return status;
-    *out = tl_tape_evaluated(t->tape[mode]) ? &t->once : place(t);
+    const bool once = tl_tape_evaluated(t->tape[mode]);
+    if (t->o.explain && !(once && t->explained)) status = explain(&c, t->o.explain);
+    if (status) {
+        forget(&c);
+        return status;
+    }
+    t->explained |= once;
+    *out = once ? &t->once : place(t);
     **out = c;
     return TL_OK;
 }

@@ -65,8 +65,9 @@ static void fill(const tl_array *in, tl_random *random)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "adaptive computation time: the parity of all bits so far",
         .model = model,

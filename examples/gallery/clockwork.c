@@ -40,8 +40,9 @@ static void fill(const tl_array *in, tl_random *random)
     for (int b = 0; b < B; b++) first[b] = x[b];
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "clockwork RNN: remember the first of 16 symbols",
         .model = model,

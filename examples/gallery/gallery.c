@@ -1,6 +1,8 @@
 /* examples/gallery/gallery.c - check, train, judge. */
 #include "gallery.h"
 
+#include "../args.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -12,6 +14,11 @@ typedef struct run {
     tl_random random; /* of the training data */
     double mean, before;
 } run;
+
+void gallery_read(int argc, char **argv)
+{
+    args_read(argc, argv, "an architecture of the gallery learns its task", NULL, 0);
+}
 
 int gallery_pick(tl_random *random, int n) { return (int)(tl_random_next(random) * n); }
 
@@ -104,7 +111,8 @@ static void begin(run *r, const gallery *g, tl_model *model)
     printf("%s\n", g->title);
     make_inputs(r);
     const tl_optimizer_desc optimizer = g->optimizer.size ? g->optimizer : tl_adam(.lr = 0.01);
-    r->trainer = tl_trainer_new(model, g->model, .user = g->user, .optimizer = optimizer, .clip_norm = 1);
+    r->trainer = tl_trainer_new(model, g->model, .user = g->user, .optimizer = optimizer, .clip_norm = 1,
+                                .explain = args_explain());
     must(r->trainer, "trainer");
     g->fill(r->g.in, &(tl_random){ .key = 3 });
     check(r);
@@ -122,6 +130,8 @@ static bool end(run *r)
            : !learned ? "NOT LEARNED"
                       : "ok",
            r->before, after, r->g.factor);
+    figure("loss_before", r->before);
+    figure("loss", after);
     tl_trainer_free(r->trainer);
     for (int i = 0; i < r->n; i++) free(r->g.in[i].data);
     return learned && proved;
@@ -132,12 +142,14 @@ int gallery_run_tasks(const gallery *tasks, int n)
     run r[GALLERY_TASKS];
     bool well = true;
     must(n <= GALLERY_TASKS, "too many tasks");
-    tl_model *model = tl_model_new(.seed = tasks->seed ? tasks->seed : 1);
+    tl_model *model = tl_model_new(.seed = args_seed());
     must(model, "model");
     for (int i = 0; i < n; i++) begin(&r[i], &tasks[i], model);
     train(r, n);
+    args_plan(r[0].trainer);
     for (int i = 0; i < n; i++) well = end(&r[i]) && well;
     tl_model_free(model);
+    figures_write();
     return !well;
 }
 

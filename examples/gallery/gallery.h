@@ -18,18 +18,20 @@ typedef struct gallery {
     int steps;                   /* of training */
     double factor;               /* the loss on held-out batches must fall to at most this share of what it was */
     tl_optimizer_desc optimizer; /* default: tl_adam(.lr = 0.01) */
-    uint64_t seed;               /* default 1 */
     tl_gradcheck_opts check;     /* its options; of order 1 with every time step, then of order 2 */
     bool first_order;            /* where the gradient has no derivative worth checking */
     /* What the program shows beyond that, after training: prints it, and returns whether it is so. */
     bool (*prove)(tl_model *model, const tl_array *in, tl_random *random);
 } gallery;
 
-/* main() of a program: exit status 0 if the gradients agree with differences and the loss has fallen. */
+/* What every main() starts with. The command line may hold what all examples take: see args_read() in ../args.h. */
+void gallery_read(int argc, char **argv);
+
+/* The rest of main(): exit status 0 if the gradients agree with differences and the loss has fallen. */
 int gallery_run(const gallery *g);
 
 /* The same for n <= GALLERY_TASKS tasks on one model, each with a trainer of its own, a step of each in turn. .steps
- * and .seed are those of the first. */
+ * are those of the first. */
 int gallery_run_tasks(const gallery *tasks, int n);
 
 /* A whole number in 0..n-1. */

@@ -53,8 +53,9 @@ static bool helps(tl_model *model, const tl_array *in, tl_random *random)
     return mean > 1.3;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     static double strength = 0.1;
     return gallery_run(&(gallery){
         .title = "gradient penalty: remember the first of 30 symbols",

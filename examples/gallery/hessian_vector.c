@@ -59,8 +59,9 @@ static void fill(const tl_array *in, tl_random *random)
     for (int i = 0; i < T * B; i++) y[i] = i < B ? 0 : x[i] * x[i - B];
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     const tl_array sequences = tl_array_of(TL_F32, TL_DIMS(T, B, 1), NULL);
     return gallery_run(&(gallery){
         .title = "Hessian-vector products through time: how sharp is the minimum?",

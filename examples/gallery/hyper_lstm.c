@@ -75,8 +75,9 @@ static void fill(const tl_array *in, tl_random *random)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "hypernetwork LSTM: the adding problem over 8 steps",
         .model = model,

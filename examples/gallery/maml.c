@@ -55,8 +55,9 @@ static void fill(const tl_array *in, tl_random *random)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     const tl_array sequences = tl_array_of(TL_F32, TL_DIMS(TASKS, T, B, 1), NULL);
     return gallery_run(&(gallery){
         .title = "MAML: a recurrent network learns to learn a filter in two steps of gradient descent",

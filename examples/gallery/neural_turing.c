@@ -70,8 +70,9 @@ static void fill(const tl_array *in, tl_random *random)
         }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "neural Turing machine: copy 4 vectors of 4 bits",
         .model = model,

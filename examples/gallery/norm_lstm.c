@@ -38,8 +38,9 @@ static void fill(const tl_array *in, tl_random *random)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "LSTM with peepholes, layer normalisation and zoneout: the time between two spikes",
         .model = delay,

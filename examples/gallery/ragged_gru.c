@@ -63,8 +63,9 @@ static bool padding_changes_nothing(tl_model *model, const tl_array *in, tl_rand
     return same;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "two bidirectional GRU layers on ragged rows: sums of neighbours",
         .model = tagger,

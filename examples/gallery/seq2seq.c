@@ -73,8 +73,9 @@ static bool decodes(tl_model *model, const tl_array *in, tl_random *random)
     return right >= B - 2;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     const tl_array targets = tl_array_of(TL_I32, TL_DIMS(LONGEST + 1, B), NULL);
     return gallery_run(&(gallery){
         .title = "sequence to sequence with attention: words backwards",

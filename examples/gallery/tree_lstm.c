@@ -70,8 +70,9 @@ static void fill(const tl_array *in, tl_random *random)
     for (int b = 0, height; b < B; b++) f.value[b] = grow(&f, NODES + b, DEPTH - 1, &height);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     return gallery_run(&(gallery){
         .title = "child-sum tree-LSTM: the value of a tree of and, or, xor",
         .model = model,

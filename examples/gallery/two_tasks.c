@@ -79,8 +79,9 @@ static bool keeps_to_itself(tl_model *model, const tl_array *in, tl_random *rand
     return well;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    gallery_read(argc, argv);
     const tl_array rows = tl_array_of(TL_I32, TL_DIMS(T, B), NULL), one = tl_array_of(TL_I32, TL_DIMS(B), NULL);
     const gallery tasks[] = {
         { .title = "two tasks, one embedding: has the class changed?",
