@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,7 @@ void args_plan(tl_trainer *trainer)
     if (!text) args_fail(1, "%s", tl_message());
     const bool svg = wants_svg();
     if (svg) setenv("PLAN_FILE", plan_path, 1); /* where no quotes are needed */
+    if (svg) signal(SIGPIPE, SIG_IGN);          /* its end shows in pclose() */
     FILE *f = svg ? popen("dot -Tsvg -o \"$PLAN_FILE\"", "w") : fopen(plan_path, "w");
     if (!f) args_fail(2, "%s: %s", plan_path, strerror(errno));
     bool failed = fputs(text, f) < 0;

@@ -49,6 +49,10 @@ static inline bool tl_in_arena(const tl_build *b, uint32_t id)
 void *tl_build_scratch(tl_build *b, size_t n); /* zeroed; NULL (and b->failed) if memory is short */
 void *tl_build_keep(tl_build *b, size_t n);    /* the same, in the plan's memory */
 
+/* What was done at node i, or left as it was: see tl_rewrite_note() in passes.h. */
+#define tl_build_note(b, pass, i, left, text, ...)                                                                     \
+    tl_note_node(&(b)->notes, pass, &(b)->tape->node[i], left, NULL, text, (int64_t[TL_NOTE_NUMBERS]){ __VA_ARGS__ })
+
 /* Descriptions repeat at every time step: one copy of each serves all. */
 const tl_desc *tl_build_descs(tl_build *b, const tl_desc *d, uint32_t n);
 

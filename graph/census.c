@@ -7,19 +7,42 @@
 
 bool tl_next_call(const tl_plan *p, tl_kernel_call *c)
 {
-    if (c->next >= p->n_instr) return false;
-    const tl_instr *in = &p->instr[c->next];
-    *c = (tl_kernel_call){ .next = c->next + 1,
-                           .instr = c->next,
-                           .op = in->op,
-                           .attr = in->attr,
-                           .desc = in->desc,
-                           .ref = in->ref,
-                           .n_in = in->n_in,
-                           .work = in->work,
-                           .place = &p->place[in->place] };
-    if (c->work >= 0) c->work_bytes = (int64_t)in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr);
+    const uint32_t k = !c->in ? 0 : c->next ? c->instr : c->instr + 1;
+    if (k >= p->n_instr) return false;
+    const tl_instr *in = &p->instr[k];
+    const tl_member *m = in->fused ? &in->fused->member[c->next] : NULL;
+    const uint32_t next = m && c->next + 1 < in->fused->n_members ? c->next + 1 : 0;
+    *c = (tl_kernel_call){ .in = in, .member = m, .instr = k, .next = next, .op = in->op, .attr = in->attr };
+    c->n_in = m ? m->n_in : in->n_in;
+    c->place = &p->place[m ? m->place : in->place];
+    if (m) c->op = m->op, c->attr = m->attr;
     return true;
+}
+
+tl_kernel_call tl_calls_of(const tl_plan *p, uint32_t k)
+{
+    return k ? (tl_kernel_call){ .in = &p->instr[k - 1], .instr = k - 1 } : (tl_kernel_call){ 0 };
+}
+
+/* The axis of a member's arrays along which they are cut into tiles. */
+static int tiled_axis(const tl_kernel_call *c)
+{
+    if (c->op->cls == TL_ELEMENTWISE) return 0;
+    if (c->op->role == TL_ROLE_SUM) return (int)((const tl_sum_attr *)c->attr)->axis_begin - 1;
+    return c->member->desc[0]->rank - 2;
+}
+
+tl_ref tl_call_operand(const tl_kernel_call *c, uint32_t k, tl_desc *d)
+{
+    const tl_ref none = { TL_BASE_NONE, 0 };
+    const tl_fused *f = c->in->fused;
+    if (!f) {
+        *d = c->in->desc[k];
+        return c->in->ref[k];
+    }
+    *d = c->member->desc[0][k];
+    if (d->dtype) d->dim[tiled_axis(c)] = d->dim[tiled_axis(c)] / f->tile * f->rows;
+    return d->dtype && c->member->at[k] < f->n_memory ? c->in->ref[1 + c->member->at[k]] : none;
 }
 
 static double product_flops(const struct tl_op *op, const void *attr, int64_t size, int rank, const int64_t *dim)
@@ -30,8 +53,8 @@ static double product_flops(const struct tl_op *op, const void *attr, int64_t si
 
 double tl_call_flops(const tl_kernel_call *c)
 {
-    if (c->n_in < 2) return 0;
-    return product_flops(c->op, c->attr, tl_desc_size(c->desc), c->desc[1].rank, c->desc[1].dim);
+    if (c->n_in < 2 || c->op->role != TL_ROLE_PRODUCT) return 0;
+    return product_flops(c->op, c->attr, tl_desc_size(c->in->desc), c->in->desc[1].rank, c->in->desc[1].dim);
 }
 
 /* Numbers that lie along an axis of stride 0 are one number. */
@@ -44,14 +67,23 @@ static int64_t desc_bytes(const tl_desc *d)
     return n;
 }
 
+/* Has this operand been counted, by this call or one before it? */
+static bool counted(const tl_kernel_call *c, uint32_t k)
+{
+    if (!c->member) return false;
+    for (uint32_t j = 0; j < k; j++)
+        if (c->member->at[j] == c->member->at[k]) return true;
+    return c->in->fused->use[c->member->at[k]].first != (uint32_t)(c->member - c->in->fused->member);
+}
+
 int64_t tl_call_bytes(const tl_kernel_call *c)
 {
     int64_t sum = 0, most = INT64_MAX;
-    if (c->op->cls == TL_GATHER && c->n_in)
-        most = desc_bytes(c->op->role == TL_ROLE_SCATTER_ADD ? &c->desc[1] : &c->desc[0]);
+    tl_desc d;
+    if (c->op->cls == TL_GATHER && c->n_in) most = desc_bytes(&c->in->desc[c->op->role == TL_ROLE_SCATTER_ADD ? 1 : 0]);
     for (uint32_t k = 0; k <= c->n_in; k++) {
-        const int64_t n = c->ref[k].base == TL_BASE_NONE ? 0 : desc_bytes(&c->desc[k]);
-        sum += n < most ? n : most;
+        if (tl_call_operand(c, k, &d).base == TL_BASE_NONE || counted(c, k)) continue;
+        sum += desc_bytes(&d) < most ? desc_bytes(&d) : most;
     }
     return sum;
 }
@@ -79,11 +111,23 @@ bool tl_next_run(tl_run_of_bytes *r, tl_ref ref, const tl_desc *d)
 
 uint64_t tl_call_key(const tl_kernel_call *c)
 {
+    tl_desc d;
     uint64_t h = tl_mix((uint64_t)(uintptr_t)c->op, (uint64_t)(uintptr_t)c->place->at.file);
     h = tl_mix(h, tl_mix((uint64_t)(unsigned)c->place->at.line, (uint64_t)(unsigned)c->place->caller.line));
     h = tl_hash(h, c->place->path, strlen(c->place->path));
-    for (uint32_t k = 0; k <= c->n_in; k++) h = tl_hash(h, c->desc[k].dim, sizeof c->desc[k].dim);
+    for (uint32_t k = 0; k <= c->n_in; k++) {
+        tl_call_operand(c, k, &d);
+        const int64_t size = tl_desc_size(&d); /* how axes were merged says nothing of an elementwise operation */
+        h = c->op->cls == TL_ELEMENTWISE ? tl_mix(h, (uint64_t)size) : tl_hash(h, d.dim, sizeof d.dim);
+    }
     return tl_mix(h, tl_call_transposes(c, 0) + 2u * tl_call_transposes(c, 1) + 4u * c->place->gradient);
+}
+
+uint64_t tl_instr_key(const tl_plan *p, uint32_t k)
+{
+    uint64_t h = 0;
+    for (tl_kernel_call c = tl_calls_of(p, k); tl_next_call(p, &c) && c.instr == k;) h = tl_mix(h, tl_call_key(&c));
+    return h;
 }
 
 bool tl_call_transposes(const tl_kernel_call *c, int operand)
@@ -165,6 +209,34 @@ static void set_values(live_set *s, const tl_plan_value *v, uint32_t n)
                       true);
 }
 
+/* Room that a call needs beside its operands. */
+static int64_t work_bytes(const tl_kernel_call *c)
+{
+    const tl_instr *in = c->in;
+    int64_t most = 0;
+    if (in->work < 0) return 0;
+    if (!c->member) return (int64_t)in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr);
+    for (const tl_member *m = in->fused->member; m < in->fused->member + in->fused->n_members; m++)
+        for (uint32_t k = 0; k <= m->n_in; k++) {
+            if (m->at[k] < in->fused->n_memory || !m->desc[0][k].dtype) continue;
+            int64_t end = in->fused->offset[m->at[k]];
+            for (tl_run_of_bytes r = { 0 };
+                 tl_next_run(&r, (tl_ref){ 0, in->fused->offset[m->at[k]] }, &m->desc[0][k]);)
+                end = r.end;
+            if (end > most) most = end;
+        }
+    return most;
+}
+
+static void set_call(live_set *s, const tl_kernel_call *c, uint32_t first, uint32_t last, bool on)
+{
+    tl_desc d;
+    for (uint32_t k = first; k <= last; k++) {
+        const tl_ref ref = tl_call_operand(c, k, &d);
+        set_operand(s, ref, &d, on);
+    }
+}
+
 static int64_t walk_back(const tl_plan *p, const tl_kernel_call *call, uint32_t n, live_set *s)
 {
     int64_t most = 0;
@@ -172,11 +244,11 @@ static int64_t walk_back(const tl_plan *p, const tl_kernel_call *call, uint32_t 
     set_values(s, p->next, p->n_next);
     for (uint32_t i = n; i--;) {
         const tl_kernel_call *c = &call[i];
-        for (uint32_t k = 0; k <= c->n_in; k++) set_operand(s, c->ref[k], &c->desc[k], true);
-        const int64_t now = s->n * UNIT + c->work_bytes;
+        set_call(s, c, 0, c->n_in, true);
+        const int64_t now = s->n * UNIT + work_bytes(c);
         if (now > most) most = now;
-        set_operand(s, c->ref[0], &c->desc[0], false);
-        for (uint32_t k = 1; k <= c->n_in; k++) set_operand(s, c->ref[k], &c->desc[k], true);
+        set_call(s, c, 0, 0, false);
+        set_call(s, c, 1, c->n_in, true);
     }
     return most;
 }

@@ -283,16 +283,32 @@ void tl_dims_text(tl_text *out, const tl_desc *d)
     tl_text_add(out, "]");
 }
 
-void tl_call_text(tl_text *out, const tl_kernel_call *c)
+static void call_text(tl_text *out, const tl_kernel_call *c)
 {
+    tl_desc d;
     tl_text_add(out, "%s ", c->op->name);
     for (uint32_t k = 0; k <= c->n_in && k < 4; k++) {
         if (k) tl_text_add(out, k == 1 ? " <- " : " ");
-        if (c->desc[k].dtype) tl_dims_text(out, &c->desc[k]);
+        tl_call_operand(c, k, &d);
+        if (d.dtype) tl_dims_text(out, &d);
         else tl_text_add(out, "none");
         if (k && k < 3 && tl_call_transposes(c, (int)k - 1)) tl_text_add(out, "T");
     }
     if (c->n_in > 3) tl_text_add(out, " ...");
+}
+
+void tl_instr_text(tl_text *out, const tl_plan *p, uint32_t k)
+{
+    enum { NAMES = 6 };
+    const tl_fused *f = p->instr[k].fused;
+    tl_kernel_call c = tl_calls_of(p, k);
+    if (!f) {
+        if (tl_next_call(p, &c)) call_text(out, &c);
+        return;
+    }
+    tl_text_add(out, "%u fused, %lld rows:", f->n_members, (long long)f->rows);
+    for (uint32_t i = 0; i < f->n_members && i < NAMES; i++) tl_text_add(out, " %s", f->member[i].op->name);
+    if (f->n_members > NAMES) tl_text_add(out, " ...");
 }
 
 static bool is_empty(const tl_desc *d)

@@ -112,7 +112,7 @@ static void tell_all(tl_text *out, const tl_plan *p, bool left, const tl_note **
 
 typedef struct kind { /* calls of one operation */
     const struct tl_op *op;
-    uint32_t calls;
+    uint32_t calls, fused;
     int64_t bytes;
     double flops;
     bool copies;
@@ -138,6 +138,7 @@ static bool count(census *c, const tl_plan *p)
         kind *const rows[] = { &c->kind[*slot - 1], &c->all, tl_call_is_copy(&call) ? &c->copied : NULL };
         for (int i = 0; i < 3 && rows[i]; i++) {
             rows[i]->calls++;
+            rows[i]->fused += call.member != NULL;
             rows[i]->bytes += tl_call_bytes(&call);
             rows[i]->flops += tl_call_flops(&call);
         }
@@ -159,11 +160,13 @@ static void kinds(tl_text *out, census *c)
 {
     char bytes[32], flops[32];
     if (c->n) qsort(c->kind, c->n, sizeof *c->kind, by_work);
-    tl_text_add(out, "instructions:\n");
-    for (const kind *k = c->kind; k < c->kind + c->n; k++)
-        tl_text_add(out, "  %6u  %-20s %10s%s%s%s\n", k->calls, k->op->name, tl_amount(bytes, (double)k->bytes, "B"),
-                    k->flops > 0 ? "  " : "", k->flops > 0 ? tl_amount(flops, k->flops, "FLOP") : "",
-                    k->copies ? "  (copies)" : "");
+    tl_text_add(out, "kernels:\n");
+    for (const kind *k = c->kind; k < c->kind + c->n; k++) {
+        tl_text_add(out, "  %6u  %-20s %10s", k->calls, k->op->name, tl_amount(bytes, (double)k->bytes, "B"));
+        if (k->flops > 0) tl_text_add(out, "  %s", tl_amount(flops, k->flops, "FLOP"));
+        if (k->fused) tl_text_add(out, "  (%u fused)", k->fused);
+        tl_text_add(out, "%s\n", k->copies ? "  (copies)" : "");
+    }
 }
 
 static int64_t parameters(const tl_plan *p)
@@ -176,8 +179,8 @@ static int64_t parameters(const tl_plan *p)
 static void heading(tl_text *out, const tl_plan *p, const census *c, size_t peak)
 {
     char a[32], b[32];
-    tl_text_add(out, "plan: %u instructions for %u operations as written, %u matrix products for %u\n", p->n_instr,
-                p->written.operations, c->products, p->written.products);
+    tl_text_add(out, "plan: %u instructions (%u kernels) for %u operations as written, %u matrix products for %u\n",
+                p->n_instr, c->all.calls, p->written.operations, c->products, p->written.products);
     tl_text_add(out, "work: %s in products, %s as written; ", tl_amount(a, c->all.flops, "FLOP"),
                 tl_amount(b, p->written.flops, "FLOP"));
     tl_text_add(out, "%s read and written, of them %s by %u copies\n", tl_amount(a, (double)c->all.bytes, "B"),

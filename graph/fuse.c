@@ -343,6 +343,7 @@ static bool fuse(run *r, uint32_t *uses, tl_draft *out)
                           .desc = desc,
                           .place = b->draft[r->begin].in.place };
     *out = (tl_draft){ in, b->draft[r->begin].node, root, (size_t)w.bytes };
+    tl_build_note(b, "fuse", out->node, false, "# operations go tile by tile, in # runs", r->n, 1);
     return true;
 }
 

@@ -199,6 +199,7 @@ static void emit_part(tl_build *b, uint32_t i)
     tl_home from;
     if (tl_place_part(b, i, &from)) emit_copy(b, i, from, b->home[i]);
     else b->failed = true;
+    tl_build_note(b, "place", i, true, "# parts of a value copied: they cannot be read where they lie", 1);
 }
 
 /* Copies into a concatenation what was not made there. */
@@ -212,12 +213,16 @@ static void emit_stack(tl_build *b, uint32_t c)
         plain &= !tl_made_there(b, c, k) && !b->home[tl_node_in(t, n, k)].layout.cols;
     if (plain) {
         emit(b, c);
+        tl_build_note(b, "place", c, true, "# parts copied into a stack", n->n_in);
         return;
     }
     for (int64_t k = 0, begin = 0; k < n->n_in && !b->failed; k++) {
         const uint32_t id = tl_node_in(t, n, (uint32_t)k);
         tl_home to;
-        if (!tl_made_there(b, c, (uint32_t)k) && tl_shape_size(&t->node[id].shape)) {
+        if (tl_made_there(b, c, (uint32_t)k)) {
+            tl_build_note(b, "place", c, false, "# parts made in their place in a stack", 1);
+        } else if (tl_shape_size(&t->node[id].shape)) {
+            tl_build_note(b, "place", c, true, "# parts copied into a stack", 1);
             if (tl_place_in_stack(b, c, (uint32_t)k, begin, &to)) emit_copy(b, id, b->home[id], to);
             else b->failed = true;
         }

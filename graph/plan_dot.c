@@ -40,7 +40,7 @@ typedef struct picture {
     unit *unit;
     edge *edge;
     uint32_t n_node, cap_node, n_unit, cap_unit, n_edge, cap_edge;
-    span_map written[2]; /* of the arena, of the gradients */
+    span_map written[3]; /* of the arena, of the gradients, of the tiles of a fused instruction */
     tl_table units, leaves, edges;
     bool failed;
 } picture;
@@ -121,14 +121,9 @@ static span_map *map_of(picture *d, tl_ref ref)
 }
 
 /* Node `to` reads this: an edge from each who has written a part of it, one only from the same. */
-static void reads(picture *d, tl_ref ref, const tl_desc *desc, uint32_t to)
+static void read_spans(picture *d, const span_map *m, tl_ref ref, const tl_desc *desc, uint32_t to)
 {
-    const span_map *m = map_of(d, ref);
-    const tl_param_info *param = ref.base == TL_BASE_VALUES ? tl_param_at(d->plan, ref) : NULL;
     uint32_t before = UINT32_MAX;
-    if (param) connect(d, leaf(d, PARAM, param->name), to);
-    if (ref.base >= TL_BASE_INPUTS && ref.base != TL_BASE_NONE)
-        connect(d, leaf(d, INPUT, d->plan->input_name[ref.base - TL_BASE_INPUTS]), to);
     for (tl_run_of_bytes r = { 0 }; m && tl_next_run(&r, ref, desc);)
         for (uint32_t k = seek(m, r.begin); k < m->n && m->span[k].begin < r.end; k++) {
             if (m->span[k].writer != before) connect(d, m->span[k].writer, to);
@@ -136,17 +131,40 @@ static void reads(picture *d, tl_ref ref, const tl_desc *desc, uint32_t to)
         }
 }
 
-static void writes(picture *d, tl_ref ref, const tl_desc *desc, uint32_t from)
+/* Where an operand of a call lies: in memory, or in a tile, of which there is one at a time. */
+static span_map *find_operand(picture *d, const tl_kernel_call *c, uint32_t k, tl_ref *ref, tl_desc *desc)
 {
-    span_map *m = map_of(d, ref);
-    for (tl_run_of_bytes r = { 0 }; m && tl_next_run(&r, ref, desc);) d->failed |= !overwrite(m, r.begin, r.end, from);
+    *ref = tl_call_operand(c, k, desc);
+    if (ref->base != TL_BASE_NONE || !c->member || !desc->dtype) return map_of(d, *ref);
+    *desc = c->member->desc[0][k];
+    *ref = (tl_ref){ TL_BASE_NONE, c->in->fused->offset[c->member->at[k]] };
+    return &d->written[2];
+}
+
+static void reads(picture *d, const tl_kernel_call *c, uint32_t k, uint32_t to)
+{
+    tl_ref ref;
+    tl_desc desc;
+    const span_map *m = find_operand(d, c, k, &ref, &desc);
+    const tl_param_info *param = ref.base == TL_BASE_VALUES ? tl_param_at(d->plan, ref) : NULL;
+    if (param) connect(d, leaf(d, PARAM, param->name), to);
+    if (ref.base >= TL_BASE_INPUTS && ref.base != TL_BASE_NONE)
+        connect(d, leaf(d, INPUT, d->plan->input_name[ref.base - TL_BASE_INPUTS]), to);
+    read_spans(d, m, ref, &desc, to);
+}
+
+static void writes(picture *d, const tl_kernel_call *c, uint32_t from)
+{
+    tl_ref ref;
+    tl_desc desc;
+    span_map *m = find_operand(d, c, 0, &ref, &desc);
+    for (tl_run_of_bytes r = { 0 }; m && tl_next_run(&r, ref, &desc);) d->failed |= !overwrite(m, r.begin, r.end, from);
 }
 
 /* An instruction's unit, its calls being call[0 .. n-1]: one that is alike, or a new one. */
 static const unit *unit_of(picture *d, const tl_kernel_call *call, uint32_t n)
 {
-    uint64_t key = d->plan->n_instr > ONE_BY_ONE ? n : tl_mix(call->instr, n);
-    for (uint32_t i = 0; i < n; i++) key = tl_mix(key, tl_call_key(&call[i]));
+    const uint64_t key = d->plan->n_instr > ONE_BY_ONE ? tl_instr_key(d->plan, call->instr) : call->instr;
     uint64_t *slot = tl_table_put(&d->units, key, 0, 0);
     if (!slot || !TL_GROW(d->unit, d->n_unit, d->cap_unit)) return d->failed = true, NULL;
     if (!*slot) {
@@ -162,9 +180,10 @@ static void add_instruction(picture *d, const tl_kernel_call *call, uint32_t n)
 {
     const unit *u = unit_of(d, call, n);
     const uint32_t first = u ? u->first : 0;
+    d->written[2].n = 0;
     for (uint32_t i = 0; i < n && !d->failed; i++) {
-        for (uint32_t k = 1; k <= call[i].n_in; k++) reads(d, call[i].ref[k], &call[i].desc[k], first + i);
-        writes(d, call[i].ref[0], &call[i].desc[0], first + i);
+        for (uint32_t k = 1; k <= call[i].n_in; k++) reads(d, &call[i], k, first + i);
+        writes(d, &call[i], first + i);
     }
 }
 
@@ -187,7 +206,7 @@ static void collect_values(picture *d, node_kind kind, const tl_plan_value *v, u
         const tl_desc line = {
             .dtype = v[i].shape.dtype, .rank = 1, .dim = { tl_shape_size(&v[i].shape) }, .stride = { 1 }
         };
-        reads(d, v[i].ref, &line, leaf(d, kind, v[i].name));
+        read_spans(d, map_of(d, v[i].ref), v[i].ref, &line, leaf(d, kind, v[i].name));
     }
 }
 
@@ -206,12 +225,14 @@ static void draw_call(picture *d, uint32_t i, uint32_t times)
 {
     const tl_kernel_call *c = &d->node[i].call;
     char where[LABEL], tip[LABEL], op[96], path[LABEL];
+    tl_desc out;
+    tl_call_operand(c, 0, &out);
     tl_place_print(where, sizeof where, c->place->at, c->place->caller, c->place->path, NULL);
     tl_dot_escape(tip, sizeof tip, where, strlen(where));
     tl_dot_escape(op, sizeof op, c->op->name, strlen(c->op->name));
     tl_dot_escape(path, sizeof path, c->place->path, strlen(c->place->path));
     tl_text_add(&d->out, "  n%u [label=\"%s ", i, op);
-    tl_dims_text(&d->out, c->desc);
+    tl_dims_text(&d->out, &out);
     if (*path) tl_text_add(&d->out, "\\n%s", path);
     if (times > 1) tl_text_add(&d->out, "\\n%u times", times);
     tl_text_add(&d->out, "\", tooltip=\"%s\", fillcolor=%s%s];\n", tip,
@@ -269,7 +290,7 @@ char *tl_plan_dot(const tl_plan *p)
     d.out.failed |= d.failed;
     tl_table *tables[] = { &d.units, &d.leaves, &d.edges };
     for (int i = 0; i < 3; i++) tl_table_free(tables[i]);
-    for (int i = 0; i < 2; i++) TL_RELEASE(d.written[i].span, d.written[i].cap);
+    for (int i = 0; i < 3; i++) TL_RELEASE(d.written[i].span, d.written[i].cap);
     TL_RELEASE(d.node, d.cap_node);
     TL_RELEASE(d.unit, d.cap_unit);
     TL_RELEASE(d.edge, d.cap_edge);

@@ -87,9 +87,10 @@ tl_status tl_profile_run(tl_session *s, const tl_plan *p, tl_execute *execute)
 
 /* ---- the table -------------------------------------------------------------------------------------------------------- */
 
-typedef struct row {     /* calls of one operation, shape, line and scope */
-    tl_kernel_call call; /* the first of them */
-    uint64_t calls;      /* of all runs, as is all below */
+typedef struct row {     /* instructions of one operation, shape, line and scope */
+    const tl_plan *plan; /* the first of them */
+    uint32_t instr;
+    uint64_t calls; /* in all runs, as is all below */
     double seconds, flops, bytes;
 } row;
 
@@ -101,27 +102,29 @@ typedef struct table {
     uint64_t runs;
 } table;
 
-static bool add_call(table *t, const tl_kernel_call *c, double seconds, uint64_t runs)
+static bool add_instr(table *t, const timed_plan *p, uint32_t k)
 {
-    uint64_t *slot = tl_table_put(&t->known, tl_call_key(c), 0, 0);
+    uint64_t *slot = tl_table_put(&t->known, tl_instr_key(p->plan, k), 0, 0);
     if (!slot || !TL_GROW(t->row, t->n, t->cap)) return false;
     if (!*slot) {
-        t->row[t->n++] = (row){ .call = *c };
+        t->row[t->n++] = (row){ .plan = p->plan, .instr = k };
         *slot = t->n;
     }
     row *r = &t->row[*slot - 1];
-    r->calls += runs;
-    r->seconds += seconds;
-    r->flops += tl_call_flops(c) * (double)runs;
-    r->bytes += (double)tl_call_bytes(c) * (double)runs;
+    r->calls += p->runs;
+    r->seconds += p->seconds[k];
+    for (tl_kernel_call c = tl_calls_of(p->plan, k); tl_next_call(p->plan, &c) && c.instr == k;) {
+        r->flops += tl_call_flops(&c) * (double)p->runs;
+        r->bytes += (double)tl_call_bytes(&c) * (double)p->runs;
+    }
+    t->seconds += p->seconds[k];
     return true;
 }
 
 static bool add_plan(table *t, const timed_plan *p)
 {
-    for (tl_kernel_call c = { 0 }; tl_next_call(p->plan, &c);)
-        if (!add_call(t, &c, p->seconds[c.instr], p->runs)) return false;
-    for (uint32_t k = 0; k < p->plan->n_instr; k++) t->seconds += p->seconds[k];
+    for (uint32_t k = 0; k < p->plan->n_instr; k++)
+        if (!add_instr(t, p, k)) return false;
     t->runs += p->runs;
     return true;
 }
@@ -130,19 +133,19 @@ static int slowest_first(const void *a, const void *b)
 {
     const row *p = a, *q = b;
     if (p->seconds != q->seconds) return p->seconds < q->seconds ? 1 : -1;
-    return p->call.instr < q->call.instr ? -1 : p->call.instr > q->call.instr;
+    return p->instr < q->instr ? -1 : p->instr > q->instr;
 }
 
 static void row_text(tl_text *out, const row *r, const table *t)
 {
     char where[512];
-    const tl_plan_place *at = r->call.place;
+    const tl_plan_place *at = &r->plan->place[r->plan->instr[r->instr].place];
     const double runs = (double)t->runs, work = r->flops > 0 ? r->flops : r->bytes;
     tl_place_print(where, sizeof where, at->at, at->caller, at->path, NULL);
     tl_text_add(out, "%8.1f %10.4f %6.1f %10.2f %8.1f %-8s", (double)r->calls / runs, r->seconds / runs * 1e3,
                 t->seconds > 0 ? r->seconds / t->seconds * 100 : 0, r->seconds / (double)r->calls * 1e6,
                 r->seconds > 0 ? work / r->seconds * 1e-9 : 0, r->flops > 0 ? "GFLOP/s" : "GB/s");
-    tl_call_text(out, &r->call);
+    tl_instr_text(out, r->plan, r->instr);
     tl_text_add(out, "  %s%s\n", where, at->gradient ? " (gradient)" : "");
 }
 

@@ -77,7 +77,7 @@ for source in "$TL_SOURCE"/examples/*.c "$TL_SOURCE"/examples/gallery/*.c; do
     program=${source#"$TL_SOURCE"/}
     program=$TL_BUILD/${program%.c}
     case $program in */char_rnn) program="$program --text $dir/crlf --epochs 1" ;; esac
-    $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions for [1-9]' ||
+    $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions \([1-9][0-9]* kernels\) for [1-9]' ||
         { echo "FAILED: $program --explain tells nothing"; failures=$((failures + 1)); }
 done
 expect 0 'done:' learn --text crlf --units 16 --explain

@@ -190,7 +190,7 @@ Test(census, counts_products_as_written_and_as_done)
     cr_assert_eq(tl_plan_flops_written(p), 2 * one + z + q);
     cr_assert_eq(tl_plan_flops(p), one + z + q);
     char *text = tl_explain(p);
-    HAS_LINE(text, "plan: 8 instructions for 9 operations as written, 3 matrix products for 4");
+    HAS_LINE(text, "plan: 8 instructions (8 kernels) for 9 operations as written, 3 matrix products for 4");
     end(p, text);
 }
 
@@ -270,7 +270,7 @@ Test(census, a_plan_of_nothing)
     tl_tanh(rows(1));
     tl_plan *p = compiled();
     char *text = tl_explain(p);
-    cr_has(text, "plan: 0 instructions for 0 operations");
+    cr_has(text, "plan: 0 instructions (0 kernels) for 0 operations");
     cr_assert(tl_plan_flops(p) == 0 && tl_live_peak(p) == 0);
     tl_free(text);
     text = tl_plan_dot(p);
@@ -282,7 +282,7 @@ Test(census, a_plan_of_nothing)
 
 Test(profile, groups_what_is_alike)
 {
-    begin("-batch");
+    begin("-batch,-fuse");
     recurrence(6);
     tl_plan *p = compiled();
     tl_session *s = run(p, 1, 6);
@@ -311,6 +311,32 @@ Test(profile, groups_what_is_alike)
     cr_assert(tl_session_profile(NULL, true) == TL_E_ARGUMENT);
     tl_session_free(s);
     end(p, NULL);
+}
+
+/* What is fused is one line, timed together, of which memory sees the beginning and the end. */
+Test(profile, of_what_is_fused_only_the_whole)
+{
+    begin("");
+    const tl_tensor x = tl_input(root, "x", FLOATS(NULL, 6, B, W));
+    tl_output(root, "y", tl_sum(tl_exp(tl_tanh(x)), TL_AXES(2)));
+    tl_plan *p = compiled();
+    int64_t bytes = 0;
+    for (tl_kernel_call c = { 0 }; tl_next_call(p, &c);) bytes += tl_call_bytes(&c);
+    cr_assert_eq(bytes, (6 * B * W + 6 * B) * 4);
+    cr_assert_eq(tl_plan_instructions(p), 1);
+    tl_session *s = tl_session_new(model);
+    static float v[6 * B * W];
+    tl_session_profile(s, true);
+    cr_assert(tl_run(s, p, (tl_array[]){ FLOATS(v, 6, B, W) }, 1) == TL_OK);
+    char *text = tl_profile(s);
+    HAS_LINE(text, "     1.0 ", " GB/s    3 fused, 12 rows: tanh exp sum  ", "test_explain.c:");
+    tl_free(text);
+    text = tl_explain(p);
+    cr_has(text, "plan: 1 instructions (3 kernels) for 3 operations");
+    HAS_LINE(text, "       1  exp ", " 0 B  (1 fused)");
+    HAS_LINE(text, "       1  tanh ", " 768 B  (1 fused)");
+    tl_session_free(s);
+    end(p, text);
 }
 
 /* The same numbers; two plans in one session; plans that are freed before they are looked at. */
@@ -390,7 +416,7 @@ static bool has_edge(const char *dot, const char *from, const char *to)
 
 Test(plan_dot, has_an_edge_from_who_writes_to_who_reads)
 {
-    begin("");
+    begin("-place,-fuse");
     const tl_tensor x = tl_input(root, "x", FLOATS(NULL, 3, W)), V = weight(root, "V");
     const tl_tensor y = tl_exp(tl_tanh(tl_matmul(x, V))); /* each takes the place of the one before */
     tl_output(root, "y", y);
@@ -408,7 +434,44 @@ Test(plan_dot, has_an_edge_from_who_writes_to_who_reads)
     end(p, dot);
 }
 
-/* A value that was overwritten in part is still there for the rest. */
+/* What is fused is a cluster, and within it, too, values go from who writes to who reads. */
+Test(plan_dot, has_a_cluster_for_what_is_fused)
+{
+    begin("");
+    const tl_tensor x = tl_input(root, "x", FLOATS(NULL, 3, W)), V = weight(root, "V");
+    const tl_tensor y = tl_exp(tl_tanh(tl_matmul(x, V)));
+    tl_output(root, "s", tl_sum(tl_mul(y, tl_sigmoid(y)), TL_AXES(1)));
+    tl_plan *p = compiled();
+    char *dot = tl_plan_dot(p), path[1024], node[16];
+    static const char *const fused[] = { "tanh", "exp", "sigmoid", "mul", "sum" };
+    for (int i = 0; i < COUNT(fused); i++) {
+        snprintf(node, sizeof node, "n%d", node_of(dot, fused[i]));
+        parse_dot(dot, node, path);
+        cr_assert_str_eq(path, "fused>");
+    }
+    graphviz_reads(dot);
+    snprintf(node, sizeof node, "n%d", node_of(dot, "matmul ["));
+    parse_dot(dot, node, path);
+    cr_assert_str_eq(path, "");
+    cr_assert(has_edge(dot, "matmul [", "tanh") && has_edge(dot, "tanh", "exp") && has_edge(dot, "exp", "sigmoid"));
+    cr_assert(has_edge(dot, "exp", "mul") && has_edge(dot, "sigmoid", "mul") && has_edge(dot, "mul", "sum"));
+    cr_assert(has_edge(dot, "sum", "s\"") && !has_edge(dot, "tanh", "sigmoid") && !has_edge(dot, "matmul [", "exp"));
+    end(p, dot);
+}
+
+/* Two parts of a concatenation, made in their places there: what reads it has an edge from either. */
+Test(plan_dot, joins_what_is_written_by_several)
+{
+    begin("-fuse");
+    const tl_tensor x = tl_input(root, "x", FLOATS(NULL, 3, W)), V = weight(root, "V");
+    tl_output(root, "y", tl_concat(2, (tl_tensor[]){ tl_tanh(x), tl_matmul(x, V) }, 1));
+    tl_plan *p = compiled();
+    char *dot = tl_plan_dot(p);
+    parse_dot(dot, "n0", (char[1024]){ 0 });
+    cr_assert(has_edge(dot, "tanh", "y\"") && has_edge(dot, "matmul [", "y\"") && node_of(dot, "concat") < 0);
+    end(p, dot);
+}
+
 Test(plan_dot, states_and_steps)
 {
     begin("");
@@ -430,7 +493,7 @@ static int nodes_of_steps(int T)
     parse_dot(dot, "n0", path);
     graphviz_reads(dot);
     const int n = lines_with(dot, " [label=\"");
-    if (T == 60) cr_has(dot, "tanh [32]\\nnet\\n60 times");
+    if (T == 60) cr_has(dot, "matmul [2,16]\\nnet\\n60 times");
     if (T == 60) cr_assert(has_edge(dot, "tanh [32]", "matmul [2,16]"));
     end(p, dot);
     return n;
