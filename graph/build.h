@@ -9,6 +9,7 @@ typedef struct tl_home { /* where a node's value lies */
     tl_ref ref;          /* for results: base ARENA, offset within its root's block */
     uint32_t root;       /* the node whose arena block it shares; 0: not in the arena */
     tl_layout layout;
+    const tl_kept *kept; /* the kept value that it is, or lies in */
 } tl_home;
 
 typedef struct tl_draft { /* an instruction, before its operands have addresses */
@@ -35,10 +36,11 @@ typedef struct tl_build {
     tl_ref *output_ref; /* where each output is read */
     tl_table descs;
     tl_notes notes;
+    bool *lasting; /* keep.c, as are the next two: nodes that can live with the model; NULL: none do */
+    tl_table kept; /* the model's values by content */
+    bool adds;     /* has this compile added one? */
     bool failed;
 } tl_build;
-
-static inline size_t tl_bytes_of(const tl_shape *s) { return (size_t)tl_shape_size(s) * tl_dtype_size(s->dtype); }
 
 /* Does node id's value lie in the arena (and not where a parameter, input or gradient lies)? */
 static inline bool tl_in_arena(const tl_build *b, uint32_t id)
@@ -68,6 +70,11 @@ bool tl_made_there(const tl_build *b, uint32_t c, uint32_t k);
 
 /* Is node i an instruction's result (and no leaf or view)? */
 static inline bool tl_is_result(const tl_build *b, uint32_t i) { return b->home[i].root == i; }
+
+/* What lives with the model (keep.c). First: which nodes can; then, for each in order: does it, or lie in what lasts?
+ * Then its home is set. */
+void tl_find_lasting(tl_build *b);
+bool tl_place_kept(tl_build *b, uint32_t i);
 
 /* Puts runs of elementwise and row-wise instructions together. */
 void tl_fuse(tl_build *b);

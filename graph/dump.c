@@ -267,6 +267,10 @@ static void address(tl_text *out, const tl_plan *p, tl_ref ref, tl_dtype dtype, 
     } else if (ref.base == TL_BASE_CONSTS) {
         if (empty) tl_text_add(out, "consts");
         else tl_text_add(out, "consts(%g...)", tl_read(p->consts + ref.offset, dtype, 0));
+    } else if (ref.base == TL_BASE_KEPT) {
+        const uint32_t k = tl_kept_at(p, ref);
+        if (k < p->n_kept) tl_text_add(out, "kept %u", k);
+        else tl_text_add(out, "kept");
     } else if (ref.base >= TL_BASE_INPUTS) {
         tl_text_add(out, "input %u+%lld", ref.base - TL_BASE_INPUTS, (long long)ref.offset);
     } else {
@@ -378,6 +382,19 @@ static void instruction_line(tl_text *out, const tl_plan *p, uint32_t k)
     tl_text_add(out, "  %s\n", where);
 }
 
+/* What is no part of a run. */
+static void kept_line(tl_text *out, const tl_plan *p, uint32_t k)
+{
+    const tl_kept *v = p->kept[k];
+    tl_text_add(out, "kept %u: %s, %zu bytes", k, v->op ? v->op->name : "constant", v->size);
+    for (uint32_t i = 0; i < v->n_in; i++) {
+        tl_text_add(out, i ? ", " : " <- ");
+        address(out, p, v->ref[i], v->desc[1 + i].dtype, is_empty(&v->desc[1 + i]));
+        if (v->desc[1 + i].dtype) layout(out, &v->desc[1 + i]);
+    }
+    tl_text_add(out, "\n");
+}
+
 static void value_lines(tl_text *out, const tl_plan *p, const char *what, const tl_plan_value *v, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -403,6 +420,7 @@ char *tl_plan_text(const tl_plan *p)
         type_words(type, &s);
         tl_text_add(&out, "input %u \"%s\" : %s\n", i, p->input_name[i], type);
     }
+    for (uint32_t k = 0; k < p->n_kept; k++) kept_line(&out, p, k);
     for (uint32_t k = 0; k < p->n_instr; k++) instruction_line(&out, p, k);
     value_lines(&out, p, "output", p->output, p->n_output);
     value_lines(&out, p, "next", p->next, p->n_next);

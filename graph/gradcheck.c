@@ -216,6 +216,7 @@ static tl_status record(tl_checker *c, tl_model_fn fn, const tl_array *inputs, i
 
 static tl_status loss_now(tl_checker *c, double *loss)
 {
+    tl_model_touch(c->model); /* a parameter may have been moved, or put back */
     const tl_status status = tl_run(c->session, c->value_plan, c->input, (int)c->n_input);
     tl_array a;
     *loss = NAN;

@@ -254,7 +254,9 @@ TL_API int tl_model_find(const tl_model *model, const char *name);        /* -1 
 TL_API int64_t tl_model_size(const tl_model *model);                      /* elements in the flat array */
 
 /* All parameters in one flat array of the model's dtype. The pointer is valid until a parameter is added. Whoever
- * writes through it calls tl_model_touch() afterwards, so that what is derived from the values is made anew. */
+ * writes through it calls tl_model_touch() afterwards (all functions of the library that change parameters do): what plans
+ * need that depends on parameters alone, packed weights for example, lives with the model and is computed anew there,
+ * once, not in each run. No run may be going on then. */
 TL_API void *tl_model_values(tl_model *model);
 TL_API void tl_model_touch(tl_model *model);
 
@@ -512,7 +514,8 @@ TL_API void tl_eval_values(tl_tensor t, double *out);
 /* ---- plan and session --------------------------------------------------------------------------------------- */
 
 /* An immutable plan of what the tape's outputs, gradients, taps and states need. New parameters join the
- * model here. NULL if the tape has failed or memory is short; then the model is as it was. The plan does not need the
+ * model here, and values that depend on parameters alone, unless another plan has brought the same ones: then no run may
+ * be going on. NULL if the tape has failed or memory is short; then the model is as it was. The plan does not need the
  * tape any more. */
 TL_API tl_plan *tl_compile(tl_tape *tape);
 TL_API void tl_plan_free(tl_plan *plan);                /* NULL is harmless */

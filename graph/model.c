@@ -143,6 +143,7 @@ void tl_model_free(tl_model *m)
     for (uint32_t i = 0; i < m->n_param; i++) free_name(m->param[i].name);
     for (uint32_t i = 0; i < m->n_state; i++) free_name(m->state[i].name);
     for (uint32_t i = 0; i < m->n_state; i++) tl_state_free(&m->state_value[i]);
+    tl_kept_free(m);
     TL_RELEASE(m->param, m->cap_param);
     TL_RELEASE(m->state, m->cap_state);
     TL_RELEASE(m->state_value, m->cap_state_value);
@@ -155,7 +156,6 @@ uint64_t tl_model_seed(const tl_model *m) { return m->seed; }
 int tl_model_count(const tl_model *m) { return (int)m->n_param; }
 int64_t tl_model_size(const tl_model *m) { return m->size; }
 void *tl_model_values(tl_model *m) { return m->values; }
-void tl_model_touch(tl_model *m) { m->version++; }
 
 const tl_param_info *tl_model_param(const tl_model *m, int i)
 {
@@ -336,7 +336,6 @@ tl_status tl_model_set_state(tl_model *m, const char *name, const tl_array *valu
         tl_write(v->data, shape.dtype, k, tl_read(value->data, value->dtype, k));
     for (int64_t r = 0; r < v->rows; r++) v->fresh[r] = 0;
     v->set = true;
-    tl_model_touch(m);
     return TL_OK;
 }
 

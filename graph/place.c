@@ -174,7 +174,7 @@ static tl_ref param_ref(const tl_build *b, const tl_node *node)
     return (tl_ref){ TL_BASE_VALUES, m->param[p->index].offset * (int64_t)tl_dtype_size(m->dtype) };
 }
 
-static bool small_fill(const tl_node *node)
+bool tl_is_small_fill(const tl_node *node)
 {
     return node->op->role == TL_ROLE_FILL && tl_bytes_of(&node->shape) <= SMALL_CONST;
 }
@@ -202,7 +202,7 @@ static void place(tl_build *b, uint32_t i)
     case TL_ROLE_CONST: h->ref = const_ref(b, node->attr, node->attr_size); return;
     default: break;
     }
-    if (small_fill(node)) h->ref = fill_ref(b, node);
+    if (tl_is_small_fill(node)) h->ref = fill_ref(b, node);
     else if (!tl_part_of(b->tape, node, &part)) *h = (tl_home){ .ref = { TL_BASE_ARENA, 0 }, .root = i };
 }
 
@@ -323,7 +323,7 @@ bool tl_place_part(const tl_build *b, uint32_t i, tl_home *out)
 static void place_view(tl_build *b, uint32_t i)
 {
     tl_part part;
-    if (!tl_part_of(b->tape, &b->tape->node[i], &part)) return;
+    if (b->home[i].kept || !tl_part_of(b->tape, &b->tape->node[i], &part)) return;
     if (tl_place_part(b, i, &b->home[i]) && readable(b, i, b->home[i].layout) &&
         (!b->home[i].layout.cols || tl_pass_on("place")))
         return;
@@ -333,8 +333,9 @@ static void place_view(tl_build *b, uint32_t i)
 void tl_place_all(tl_build *b)
 {
     if (!find_users(b)) return;
+    tl_find_lasting(b);
     for (uint32_t i = 1; i < b->n && !b->failed; i++)
-        if (b->live[i]) place(b, i);
+        if (b->live[i] && !tl_place_kept(b, i)) place(b, i);
     place_gradients(b);
     fill_stacks(b);
     for (uint32_t i = 1; i < b->n && !b->failed; i++)

@@ -438,6 +438,7 @@ tl_plan *tl_compile(tl_tape *t)
     }
     if (ok) ok = build(&b) && tl_count_written(t, p);
     tl_table_free(&b.descs);
+    tl_table_free(&b.kept);
     TL_RELEASE(b.draft, b.cap_draft);
     TL_RELEASE(b.place_node, b.cap_place_node);
     tl_arena_free(&b.scratch);
@@ -449,14 +450,16 @@ tl_plan *tl_compile(tl_tape *t)
     if (optimised != t) tl_tape_free(optimised);
     if (ok) return p;
     if (!t->status) tl_no_memory(t);
-    tl_unjoin(t, before);
     tl_plan_free(p);
+    if (b.adds) tl_kept_sweep(t->model); /* what it has added may depend on parameters that it takes back */
+    tl_unjoin(t, before);
     return tl_tape_status(t), NULL;
 }
 
 void tl_plan_free(tl_plan *p)
 {
     if (!p || atomic_fetch_sub(&p->users, 1) != 1) return;
+    tl_kept_release(p);
     tl_arena_free(&p->memory);
     tl_resize(p, sizeof *p, 0);
 }

@@ -151,6 +151,7 @@ static void bind(tl_session *s, const tl_plan *p, const tl_array *in)
     s->base[TL_BASE_VALUES] = s->model->values;
     s->base[TL_BASE_GRADIENTS] = s->gradients;
     s->base[TL_BASE_CONSTS] = p->consts;
+    s->base[TL_BASE_KEPT] = (char *)s->model;
     for (uint32_t i = 0; i < p->n_input; i++) s->base[TL_BASE_INPUTS + i] = in[i].data;
 }
 
@@ -194,7 +195,6 @@ static void set_states(tl_session *s, const tl_plan *p)
         memcpy(v->data, address(s, p->next[i].ref), v->bytes - 1);
         memset(v->fresh, 0, (size_t)v->rows * sizeof *v->fresh);
         v->set = true;
-        if (p->next[i].in_model) s->model->version++;
     }
 }
 
@@ -215,6 +215,7 @@ tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
     tl_status status = check_inputs(p, inputs, n);
     if (!status && !make_room(s, p)) status = tl_report(TL_E_MEMORY, "tl_run: out of memory");
     if (!status) status = check_states(s, p);
+    if (!status) status = tl_kept_check(p);
     if (!status && !s->hold) status = prepare_states(s, p);
     if (status) return status;
     remember(s, p);

@@ -2,8 +2,8 @@
  *
  * Rooms: memory.c (allocator, arena), table.c (hash table, interned strings), status.c, model.c (parameters), tape.c
  * (nodes, handles, errors), scope.c (scopes, visits, parameters' identity), leaf.c (leaves, outputs, states), grad.c
- * (adjoints), execute.c (one node's kernel call; tl_eval), plan.c and memory planning, session.c (runs), trace.c,
- * dump.c, note.c and explain.c (what the compiler did).
+ * (adjoints), execute.c (one node's kernel call; tl_eval), keep.c (values that depend on parameters alone), place.c, plan.c,
+ * fuse.c, assign.c (a plan), session.c (runs), trace.c, dump.c, note.c and explain.c (what the compiler did).
  */
 #ifndef TL_TAPE_H
 #define TL_TAPE_H
@@ -67,6 +67,16 @@ void tl_table_free(tl_table *t);
 
 tl_status tl_report_text(tl_status status, const char *sentence);
 
+/* ---- keep.c ------------------------------------------------------------------------------------------------- */
+
+typedef struct tl_kept tl_kept;    /* a value that depends on parameters and constants alone */
+enum { TL_KEEP_BYTES = 16 << 20 }; /* larger ones are computed in each run */
+
+void tl_kept_release(tl_plan *p);          /* p needs its kept values no more */
+void tl_kept_sweep(tl_model *m);           /* frees those that no plan needs */
+void tl_kept_free(tl_model *m);            /* all; those that a plan still needs when that plan is freed */
+tl_status tl_kept_check(const tl_plan *p); /* could the values that p needs be computed at the last update? */
+
 /* ---- model.c ------------------------------------------------------------------------------------------------ */
 
 /* A named value that survives runs; lives in every session, or (in_model) in the model. */
@@ -94,11 +104,14 @@ struct tl_model {
     char *values; /* flat, 64-byte aligned inside `block` */
     void *block;
     int64_t size, cap;           /* elements */
-    uint64_t version;            /* counts updates */
     uint64_t frozen_version;     /* counts changes of what is frozen */
     tl_state_info *state;        /* registry; slots have the same number in every session */
     tl_state_value *state_value; /* of those that live in the model */
     uint32_t n_state, cap_state, cap_state_value;
+    tl_kept **kept; /* values computed from parameters; each after those that it is computed from */
+    uint32_t n_kept, cap_kept, n_kept_failed;
+    void *kept_work;
+    size_t kept_work_bytes;
 };
 
 size_t tl_dtype_size(tl_dtype dtype);
@@ -107,6 +120,7 @@ double tl_read(const void *data, tl_dtype dtype, int64_t i);
 void tl_write(void *data, tl_dtype dtype, int64_t i, double v);
 bool tl_shape_valid(int rank, const int64_t *dim); /* rank in range, sizes >= 0, product and bytes fit */
 bool tl_shape_equal(const tl_shape *a, const tl_shape *b);
+static inline size_t tl_bytes_of(const tl_shape *s) { return (size_t)tl_shape_size(s) * tl_dtype_size(s->dtype); }
 int tl_shape_print(char *out, size_t n, const tl_shape *s);                  /* "[32,64]" */
 tl_status tl_model_reserve(tl_model *m, uint32_t n_param, int64_t elements); /* so that adding cannot fail */
 void tl_model_truncate(tl_model *m, uint32_t n_param, int64_t size);         /* takes back what was just added */
@@ -367,13 +381,20 @@ void tl_notes_free(tl_notes *notes);
 
 /* ---- plan --------------------------------------------------------------------------------------------------- */
 
-typedef enum tl_base { TL_BASE_ARENA, TL_BASE_VALUES, TL_BASE_GRADIENTS, TL_BASE_CONSTS, TL_BASE_INPUTS } tl_base;
+typedef enum tl_base {
+    TL_BASE_ARENA,
+    TL_BASE_VALUES,
+    TL_BASE_GRADIENTS,
+    TL_BASE_CONSTS, /* relative to the plan itself */
+    TL_BASE_KEPT,   /* relative to the model itself */
+    TL_BASE_INPUTS
+} tl_base;
 
 #define TL_BASE_NONE UINT32_MAX
 
 typedef struct tl_ref { /* where an operand lies: an address relative to a base that only a run knows */
     uint32_t base;      /* TL_BASE_INPUTS + k: input k; TL_BASE_NONE: it is absent */
-    int64_t offset;     /* bytes; of constants also negative */
+    int64_t offset;     /* bytes; of constants and kept values also negative */
 } tl_ref;
 
 /* One kernel of a fused instruction, which works on a tile of rows at a time. */
@@ -461,7 +482,32 @@ struct tl_plan {
         uint32_t operations, products;
         double flops; /* of the products */
     } written;        /* what the tape was asked for, before any pass */
+    tl_kept **kept;   /* each after those that it is computed from */
+    uint32_t n_kept, cap_kept;
 };
+
+/* One operation on parameters, constants and other kept values; lives with the model, shared by plans. */
+struct tl_kept {
+    _Atomic uint32_t users; /* plans, and the model itself */
+    uint64_t key;
+    size_t bytes;           /* of all this, which is one block */
+    const struct tl_op *op; /* NULL: a constant, whose numbers are its attribute */
+    tl_kernel kernel;
+    const void *attr;
+    size_t attr_size;
+    uint32_t n_in;
+    tl_ref *ref;          /* of the operands */
+    tl_desc *desc;        /* out, operands */
+    const void **pointer; /* to the operands, when it is computed */
+    char *data;
+    size_t size;
+    bool varies; /* with parameters */
+    tl_status status;
+    struct tl_failure failure; /* of the last computation */
+};
+
+/* keep.c: in which of p's kept values an operand lies; p->n_kept: in none */
+uint32_t tl_kept_at(const tl_plan *p, tl_ref ref);
 
 /* Which rows of a table's gradient the last run has written. */
 typedef struct tl_used_rows {
@@ -500,6 +546,13 @@ tl_tensor tl_unpadded(tl_place at, tl_scope *s, const char *name, tl_tensor x);
 
 /* plan.c: the k-th node that is asked for as an output, state, gradient or tap; 0 after the last */
 uint32_t tl_asked_for(const tl_tape *t, uint32_t k);
+
+/* place.c: is it made once, at compile time, and lies with the constants? */
+bool tl_is_small_fill(const tl_node *node);
+
+/* keep.c: lasting[i] becomes true for each node that depends on parameters and constants alone and can live with the
+ * model (or lies in what does), else false */
+void tl_mark_lasting(const tl_tape *t, bool *lasting);
 
 /* plan.c: live[i] becomes true for each node that an output, state, gradient or tap needs */
 void tl_mark_live(const tl_tape *t, bool *live);

@@ -187,7 +187,7 @@ Test(plans, give_the_bits_of_eval_in_f32)
 Test(plans, a_planted_fault_is_seen)
 {
     int wrong = 0;
-    for (uint64_t seed = 0; seed < 30; seed++) {
+    for (uint64_t seed = 0; seed < 100; seed++) {
         begin();
         double storage[GRAPH_INPUTS][8];
         tl_array in[GRAPH_INPUTS], a;

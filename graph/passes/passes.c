@@ -6,11 +6,11 @@
 
 extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer, tl_pass_schedule;
 
-/* Those without a function work on the plan itself (place.c, fuse.c). */
-static const tl_pass place = { "place", NULL }, fuse = { "fuse", NULL };
+/* Those without a function work on the plan itself (keep.c, place.c, fuse.c). */
+static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = { "fuse", NULL };
 
 static const tl_pass *const passes[] = {
-    &tl_pass_cse, &tl_pass_defer, &tl_pass_batch, &tl_pass_schedule, &place, &fuse,
+    &tl_pass_cse, &tl_pass_defer, &tl_pass_batch, &tl_pass_schedule, &keep, &place, &fuse,
 };
 enum { PASSES = sizeof passes / sizeof *passes };
 
@@ -33,8 +33,7 @@ bool tl_pass_on(const char *name)
 
 /* ---- one rewriting ------------------------------------------------------------------------------------------------ */
 
-/* May two nodes that look the same be one? */
-static bool shareable(const tl_node *n) { return n->op->role != TL_ROLE_TAP && (n->op->id || n->op->cls != TL_OPAQUE); }
+bool tl_is_pure(const tl_node *n) { return n->op->role != TL_ROLE_TAP && (n->op->id || n->op->cls != TL_OPAQUE); }
 
 static bool same(const tl_tape *t, const tl_node *a, const tl_node *b, const uint32_t *in)
 {
@@ -64,7 +63,7 @@ static uint32_t copy(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 
 uint32_t tl_rewrite_emit(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 {
-    if (!w->share || !shareable(n)) return copy(w, n, in);
+    if (!w->share || !tl_is_pure(n)) return copy(w, n, in);
     for (uint64_t key = key_of(n, in), salt = 0;; salt++) {
         uint64_t *slot = tl_table_put(&w->known, key, salt, 0);
         if (!slot) return 0;

@@ -39,6 +39,9 @@ bool tl_pass_on(const char *name);
 
 /* The path of the parameter that node id is; NULL: it is another thing. */
 const char *tl_param_path(const tl_tape *t, uint32_t id);
+/* Is its value a function of operation, attributes, operands (and the run's number) alone? Not so: taps, which are
+ * calls, and a user's opaque operations, of which nothing is assumed. */
+bool tl_is_pure(const tl_node *n);
 
 /* What is recorded in t, after all passes that are switched on: another tape, to be freed with tl_tape_free(), or t itself.
  * NULL: memory was short (t's error). notes: what passes tell goes there. Environment TL_PASSES: "-all" switches all of them
