@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer, tl_pass_schedule;
+extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer, tl_pass_pack, tl_pass_schedule;
 
 /* Those without a function work on the plan itself (keep.c, place.c, fuse.c). */
 static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = { "fuse", NULL };
 
 static const tl_pass *const passes[] = {
-    &tl_pass_cse, &tl_pass_defer, &tl_pass_batch, &tl_pass_schedule, &keep, &place, &fuse,
+    &tl_pass_cse, &tl_pass_defer, &tl_pass_batch, &tl_pass_pack, &tl_pass_schedule, &keep, &place, &fuse,
 };
 enum { PASSES = sizeof passes / sizeof *passes };
 
