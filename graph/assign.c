@@ -22,13 +22,14 @@ static void find_last_uses(blocks *w)
     for (uint32_t k = 0; k < b->n_draft; k++)
         for (uint32_t j = 0; j <= b->draft[k].in.n_in; j++) {
             const uint32_t root = root_of(&b->draft[k], j);
-            if (tl_planted_fault == TL_FAULT_EARLY_RELEASE && w->last[root] && j) continue;
+            if (TL_LEGAL(ALIVE_USES, false) && w->last[root] && j) continue;
             w->last[root] = k;
         }
     for (uint32_t i = 0; i < t->n_output; i++)
-        if (tl_in_arena(b, t->output[i].id)) w->last[b->home[t->output[i].id].root] = UINT32_MAX;
+        if (!TL_LEGAL(ALIVE_OUTPUT, !tl_in_arena(b, t->output[i].id)))
+            w->last[b->home[t->output[i].id].root] = UINT32_MAX;
     for (uint32_t i = 0; i < t->n_next; i++)
-        if (tl_in_arena(b, t->next[i].id)) w->last[b->home[t->next[i].id].root] = UINT32_MAX;
+        if (!TL_LEGAL(ALIVE_STATE, !tl_in_arena(b, t->next[i].id))) w->last[b->home[t->next[i].id].root] = UINT32_MAX;
 }
 
 /* Do two arrays of an instruction take up the same elements, each at the same index? */
@@ -54,11 +55,11 @@ static bool reads_first(const struct tl_op *op, uint32_t j)
 static bool may_overwrite(const tl_draft *d, uint32_t k, uint32_t j)
 {
     const tl_fused *f = d->in.fused;
-    if (!f) return reads_first(d->in.op, j) && same_elements(d, k, j);
+    if (!f) return TL_LEGAL(OVER_CLASS, reads_first(d->in.op, j)) && TL_LEGAL(OVER_SAME, same_elements(d, k, j));
     const tl_use *out = &f->use[k - 1], *in = &f->use[j - 1];
-    return !in->written && in->step == out->step && d->in.ref[k].offset == d->in.ref[j].offset &&
-           (in->last < out->first ||
-            (in->last == out->first && f->member[in->last].op->cls == TL_ELEMENTWISE && same_elements(d, k, j)));
+    const bool last = in->last == out->first && f->member[in->last].op->cls == TL_ELEMENTWISE && same_elements(d, k, j);
+    return !in->written && TL_LEGAL(OVER_STEP, in->step == out->step) && d->in.ref[k].offset == d->in.ref[j].offset &&
+           TL_LEGAL(OVER_LATER, in->last < out->first || last);
 }
 
 /* The root whose block what stands at k may take over: it dies here, and all that is read of it is read row by row
@@ -71,8 +72,8 @@ static uint32_t dying_operand(const blocks *w, uint32_t n, uint32_t k)
         if (j != k && root_of(d, j) == d->root[k] && writes(d, j)) return 0; /* written to piece by piece */
     for (uint32_t j = 1; j <= d->in.n_in; j++) {
         const uint32_t root = root_of(d, j);
-        if (!root || w->last[root] != n || !w->block[root] || root == d->root[k]) continue;
-        if (tl_bytes_of(&node[root].shape) != tl_bytes_of(&node[d->root[k]].shape)) continue;
+        if (!root || !TL_LEGAL(OVER_DIES, w->last[root] == n) || !w->block[root] || root == d->root[k]) continue;
+        if (!TL_LEGAL(OVER_SIZE, tl_bytes_of(&node[root].shape) == tl_bytes_of(&node[d->root[k]].shape))) continue;
         bool safe = true;
         for (uint32_t m = 1; safe && m <= d->in.n_in; m++) safe = root_of(d, m) != root || may_overwrite(d, k, m);
         if (safe) return root;

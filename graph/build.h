@@ -83,4 +83,9 @@ void tl_fuse(tl_build *b);
  * memory. */
 void tl_assign(tl_build *b);
 
+/* check_plan.c: proves the finished plan right; else b->failed, and the tape says which instruction is wrong. Asked for by
+ * the environment: TL_CHECK=1. */
+bool tl_checks_plans(void);
+void tl_check_plan(tl_build *b);
+
 #endif

@@ -123,7 +123,8 @@ static int table_of(const tl_build *b, uint32_t i)
 {
     const tl_tape *t = b->tape;
     const tl_node *node = &t->node[i];
-    if (node->op->role != TL_ROLE_SCATTER_ADD || (node->n_in > 2 && tl_node_in(t, node, 2))) return -1;
+    if (node->op->role != TL_ROLE_SCATTER_ADD) return -1;
+    if (!TL_LEGAL(TABLE_START, node->n_in < 3 || !tl_node_in(t, node, 2))) return -1;
     for (uint32_t k = 0; k < t->n_gradient; k++)
         if (t->gradient[k].id == i) return t->param[t->gradient[k].param].index;
     return -1;
@@ -144,7 +145,10 @@ static void emit_clearing(tl_build *b, uint32_t i, int param)
     const uint32_t ids = tl_node_in(b->tape, node, 1);
     const tl_shape *shape = &b->tape->model->param[param].shape;
     tl_desc d[2] = { { .dtype = shape->dtype, .rank = shape->rank }, { .dtype = TL_I32, .rank = 1, .stride = { 1 } } };
-    for (int a = 0; a < shape->rank; a++) d[0].dim[a] = shape->dim[a];
+    for (int64_t a = shape->rank, stride = 1; a--; stride *= shape->dim[a]) {
+        d[0].dim[a] = shape->dim[a];
+        d[0].stride[a] = stride;
+    }
     d[1].dim[0] = tl_shape_size(&b->tape->node[ids].shape);
     tl_plan_table *table = tl_build_keep(b, sizeof *table);
     if (!table) return;
@@ -256,7 +260,8 @@ static void copy_gradients(tl_build *b)
     for (uint32_t i = 0; i < t->n_gradient && !b->failed; i++) {
         const uint32_t id = t->gradient[i].id;
         const tl_home to = gradient_home(b, t->param[t->gradient[i].param].index), *from = &b->home[id];
-        if (from->ref.base != to.ref.base || from->ref.offset != to.ref.offset) emit_copy(b, id, *from, to);
+        const bool there = from->ref.base == to.ref.base && from->ref.offset == to.ref.offset;
+        if (!TL_LEGAL(GRADIENT_THERE, there)) emit_copy(b, id, *from, to);
     }
 }
 
@@ -269,7 +274,7 @@ static void copy_outputs(tl_build *b)
     for (uint32_t i = 0; !b->failed && i < t->n_output; i++) {
         const uint32_t id = t->output[i].id;
         b->output_ref[i] = b->home[id].ref;
-        if (tl_in_arena(b, id)) continue;
+        if (TL_LEGAL(OUTPUT_OWN, tl_in_arena(b, id))) continue;
         b->output_ref[i] = (tl_ref){ TL_BASE_ARENA, (int64_t)b->plan->arena_bytes };
         b->plan->arena_bytes += (tl_bytes_of(&t->node[id].shape) + 63) & ~(size_t)63;
         emit_copy(b, id, b->home[id], (tl_home){ .ref = b->output_ref[i] });
@@ -416,6 +421,7 @@ static bool build(tl_build *b)
     if (!b->failed) tl_assign(b);
     if (!b->failed) copy_outputs(b);
     if (!b->failed) finish(b);
+    if (!b->failed && (b->plan->checked = tl_checks_plans())) tl_check_plan(b);
     return !b->failed;
 }
 

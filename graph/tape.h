@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "graph/graph.h"
+#include "graph/legal.h"
 #include "graph/op.h"
 #include "ops/kernels/kernels.h"
 
@@ -207,10 +208,15 @@ typedef struct tl_tape_gradient {
 typedef enum tl_fault {
     TL_FAULT_NONE,
     TL_FAULT_NO_ACCUMULATION, /* a second contribution to an adjoint takes the place of the first */
-    TL_FAULT_EARLY_RELEASE,   /* an arena block is given back after its first use instead of its last */
-    TL_FAULT_STALE_RUN        /* the executor leaves the last instruction out from the second run on */
+    TL_FAULT_STALE_RUN,       /* the executor leaves the last instruction out from the second run on */
+    TL_FAULT_SAME_KEYS,       /* all nodes have the same key: no harm, but slow */
+#define TL_WITHOUT(name, words) TL_WITHOUT_##name,
+    TL_CONDITIONS(TL_WITHOUT) /* as if that condition always held (graph/legal.h) */
+#undef TL_WITHOUT
+    TL_FAULTS
 } tl_fault;
 extern tl_fault tl_planted_fault;
+#define TL_LEGAL(name, condition) (tl_planted_fault == TL_WITHOUT_##name || (condition))
 
 /* How the gradient check sees each use of a parameter in a step. */
 typedef struct tl_probe {
@@ -484,6 +490,7 @@ struct tl_plan {
     } written;        /* what the tape was asked for, before any pass */
     tl_kept **kept;   /* each after those that it is computed from */
     uint32_t n_kept, cap_kept;
+    bool checked;     /* was it proven? Then each run starts from an arena of signalling NaNs, too */
 };
 
 /* One operation on parameters, constants and other kept values; lives with the model, shared by plans. */

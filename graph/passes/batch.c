@@ -35,7 +35,7 @@ static start_kind start_of(const tl_tape *t, const tl_node *n)
     if (!c) return NO_START;
     const tl_shape *s = &t->node[c].shape;
     if (tl_shape_equal(s, &n->shape) && n->shape.dim[0] > 1) return OWN_START;
-    return s->rank < 2 || s->dim[0] == 1 ? SHARED_START : ODD_START;
+    return TL_LEGAL(BATCH_COLUMN, s->rank < 2 || s->dim[0] == 1) ? SHARED_START : ODD_START;
 }
 
 /* What members have in common, as a key; 0: this is no product that could be batched. *why: it could be, but is not. */
@@ -45,14 +45,17 @@ static uint64_t signature(const tl_tape *t, const tl_node *n, const char **why)
     if (n->op->role != TL_ROLE_PRODUCT) return 0;
     const tl_product_attr *a = n->attr;
     const tl_shape *x = &t->node[tl_node_in(t, n, 0)].shape, *y = &t->node[tl_node_in(t, n, 1)].shape;
-    if (a->ta || x->rank != 2 || y->rank != 2 || n->shape.rank != 2) return 0;
+    if (!TL_LEGAL(BATCH_ORIENTATION, !a->ta)) return 0;
+    if (!TL_LEGAL(BATCH_RANK, x->rank == 2 && y->rank == 2 && n->shape.rank == 2)) return 0;
     if (x->dim[0] < 1) return 0;
     const start_kind kind = start_of(t, n);
     if (x->dim[0] > MAX_MEMBER_ROWS) *why = "# products, large enough each by itself";
     else if (n->shape.dim[1] < MIN_COLUMNS) *why = "# products of few columns: to copy them costs more";
     else if (kind == ODD_START) *why = "# products, each added to something else";
-    const uint64_t c = kind == SHARED_START ? tl_node_in(t, n, 2) : 0;
-    return tl_mix(tl_mix(tl_node_in(t, n, 1), (uint64_t)a->tb << 2 | kind), c) | 1;
+    const uint64_t b = TL_LEGAL(BATCH_RIGHT, false) ? 1 : tl_node_in(t, n, 1);
+    const uint64_t tb = TL_LEGAL(BATCH_TRANSPOSED, false) ? 0 : (uint64_t)a->tb;
+    const uint64_t c = TL_LEGAL(BATCH_START, kind != SHARED_START) ? 0 : tl_node_in(t, n, 2);
+    return tl_mix(tl_mix(b, tb << 2 | (TL_LEGAL(BATCH_KIND, false) ? 0 : kind)), c) | 1;
 }
 
 /* The newest member of each signature, and how many rows its group has: two numbers in one. */
@@ -260,7 +263,7 @@ static bool emit_all(batch *g)
     if (!drain(g)) return false;
     for (uint32_t k = 1; k <= g->groups; k++) { /* what is left waits for itself */
         const uint32_t first = g->first[k];
-        if (!first || g->w->map[first]) continue;
+        if (TL_LEGAL(BATCH_CIRCLE, !first || g->w->map[first])) continue;
         for (uint32_t i = first, next; i; i = next) {
             next = g->next[i];
             g->group[i] = g->next[i] = 0;

@@ -45,11 +45,13 @@ static const link_kind *kind_of(const tl_tape *t, const tl_node *n)
         const tl_shape *x = shape_of(t, n, 0);
         if (n->op->role == TL_ROLE_PRODUCT) {
             const tl_product_attr *a = n->attr;
-            if (!a->ta || a->tb || x->rank != 2 || shape_of(t, n, 1)->rank != 2) return NULL;
+            if (!TL_LEGAL(DEFER_ORIENTATION, a->ta && !a->tb)) return NULL;
+            if (!TL_LEGAL(DEFER_RANK, x->rank == 2 && shape_of(t, n, 1)->rank == 2)) return NULL;
         } else if (n->op->role == TL_ROLE_SUM) {
             const tl_sum_attr *a = n->attr;
-            if (a->axis_begin || a->axis_end >= x->rank) return NULL;
-        } else if (shape_of(t, n, 1)->rank < 1) {
+            if (!TL_LEGAL(DEFER_LEADING, !a->axis_begin)) return NULL;
+            if (!TL_LEGAL(DEFER_ALL_AXES, a->axis_end < x->rank)) return NULL;
+        } else if (!TL_LEGAL(DEFER_IDS, shape_of(t, n, 1)->rank > 0)) {
             return NULL;
         }
         return &kinds[k];
@@ -62,14 +64,14 @@ static uint32_t start_of(const tl_tape *t, const tl_node *n, const link_kind *ki
     return kind->start < n->n_in ? tl_node_in(t, n, kind->start) : 0;
 }
 
-/* All but the number of rows must agree (and then attributes do). */
+/* All but the number of rows must agree (and then attributes and results do). */
 static bool continues(const tl_tape *t, const tl_node *a, const tl_node *b, const link_kind *kind)
 {
-    if (kind_of(t, a) != kind || !tl_shape_equal(&a->shape, &b->shape)) return false;
+    if (!TL_LEGAL(DEFER_KIND, kind_of(t, a) == kind)) return false;
     for (uint32_t k = 0; k < kind->by_rows; k++) {
         tl_shape p = *shape_of(t, a, k), q = *shape_of(t, b, k);
         p.dim[0] = q.dim[0] = 0;
-        if (!tl_shape_equal(&p, &q)) return false;
+        if (!TL_LEGAL(DEFER_OPERANDS, tl_shape_equal(&p, &q))) return false;
     }
     return true;
 }
@@ -81,11 +83,13 @@ static void find_chains(deferral *d)
         const tl_node *n = &t->node[i];
         for (uint32_t k = 0; k < n->n_in; k++) d->uses[tl_node_in(t, n, k)]++;
     }
-    for (uint32_t k = 0, id; (id = tl_asked_for(t, k)); k++) d->uses[id] += 2; /* never a link within a chain */
+    for (uint32_t k = 0, id; (id = tl_asked_for(t, k)) && !TL_LEGAL(DEFER_ASKED, false); k++)
+        d->uses[id] += 2; /* never a link within a chain */
     for (uint32_t i = 1; i < t->n; i++) {
         const link_kind *kind = kind_of(t, &t->node[i]);
         const uint32_t before = kind ? start_of(t, &t->node[i], kind) : 0;
-        if (before && d->uses[before] == 1 && continues(t, &t->node[before], &t->node[i], kind)) d->after[before] = i;
+        if (before && TL_LEGAL(DEFER_USES, d->uses[before] == 1) && continues(t, &t->node[before], &t->node[i], kind))
+            d->after[before] = i;
     }
 }
 

@@ -33,18 +33,23 @@ bool tl_pass_on(const char *name)
 
 /* ---- one rewriting ------------------------------------------------------------------------------------------------ */
 
-bool tl_is_pure(const tl_node *n) { return n->op->role != TL_ROLE_TAP && (n->op->id || n->op->cls != TL_OPAQUE); }
+bool tl_is_pure(const tl_node *n)
+{
+    return TL_LEGAL(SAME_CALLS, n->op->role != TL_ROLE_TAP) &&
+           TL_LEGAL(SAME_OPAQUE, n->op->id || n->op->cls != TL_OPAQUE);
+}
 
 static bool same(const tl_tape *t, const tl_node *a, const tl_node *b, const uint32_t *in)
 {
-    return a->op == b->op && a->n_in == b->n_in && a->attr_size == b->attr_size &&
-           tl_shape_equal(&a->shape, &b->shape) && a->shape.dtype == b->shape.dtype &&
-           (!a->n_in || !memcmp(t->in + a->first_in, in, a->n_in * sizeof *in)) &&
-           (!a->attr_size || !memcmp(a->attr, b->attr, a->attr_size));
+    return TL_LEGAL(SAME_OP, a->op == b->op) && a->n_in == b->n_in && a->attr_size == b->attr_size &&
+           TL_LEGAL(SAME_SHAPE, tl_shape_equal(&a->shape, &b->shape)) &&
+           TL_LEGAL(SAME_OPERANDS, !a->n_in || !memcmp(t->in + a->first_in, in, a->n_in * sizeof *in)) &&
+           TL_LEGAL(SAME_ATTRIBUTES, !a->attr_size || !memcmp(a->attr, b->attr, a->attr_size));
 }
 
 static uint64_t key_of(const tl_node *n, const uint32_t *in)
 {
+    if (tl_planted_fault >= TL_FAULT_SAME_KEYS) return 0; /* what same() does not look at must show */
     uint64_t h = tl_mix((uint64_t)(uintptr_t)n->op, n->n_in);
     if (n->n_in) h = tl_hash(h, in, n->n_in * sizeof *in);
     if (n->attr_size) h = tl_hash(h, n->attr, n->attr_size);
@@ -136,7 +141,8 @@ uint32_t tl_rewrite_rows(tl_rewrite *w, const uint32_t *id, uint32_t n, const tl
     end = begin;
     shape.dim[0] = 0;
     for (uint32_t k = 0; k < n; k++) {
-        together = together && base_of(t, id[k], &next) == base && next == end;
+        const bool one = base_of(t, id[k], &next) == base;
+        together = together && TL_LEGAL(ROWS_OF_ONE, one) && TL_LEGAL(ROWS_IN_ORDER, next == end);
         end += tl_shape_size(&t->node[id[k]].shape);
         shape.dim[0] += t->node[id[k]].shape.dim[0];
     }
