@@ -41,6 +41,7 @@ typedef struct checker {
     names *names; /* of each node */
     tl_arena memory;
     buffer arena, gradients;
+    uint64_t *kept; /* of each kept value: the node that it was found to be */
     uint32_t at;    /* the instruction */
     uint32_t calls; /* of kernels so far */
     uint32_t node;  /* that the last of them was about */
@@ -149,9 +150,66 @@ static bool is_leaf_at(const checker *c, uint64_t name, tl_ref ref, int64_t plac
     }
 }
 
+static bool holds(checker *c, uint64_t name, tl_ref ref, int64_t place, int64_t size);
+
+/* Where an element of a kept value comes from that only moves numbers: operand and element of that. */
+static bool moved_from(const tl_kept *v, int64_t e, uint32_t *operand, int64_t *from)
+{
+    if (v->op->role != TL_ROLE_CONCAT && v->op->role != TL_ROLE_SLICE) return false;
+    const bool slice = v->op->role == TL_ROLE_SLICE;
+    const int64_t axis = slice ? ((const tl_slice_attr *)v->attr)->axis : ((const tl_concat_attr *)v->attr)->axis;
+    const tl_desc *d = v->desc;
+    int64_t inner = 1;
+    for (int a = (int)axis + 1; a < d->rank; a++) inner *= d->dim[a];
+    const int64_t outer = e / (d->dim[axis] * inner), i = e % inner;
+    int64_t k = e / inner % d->dim[axis];
+    *operand = 0;
+    if (slice) k += ((const tl_slice_attr *)v->attr)->begin;
+    else
+        for (; k >= d[1 + *operand].dim[axis]; ++*operand) k -= d[1 + *operand].dim[axis];
+    *from = (outer * d[1 + *operand].dim[axis] + k) * inner + i;
+    return true;
+}
+
+/* Is a number in a kept value, which is an operation on others, this one? Of operands the first and the last are looked at. */
+static bool is_kept_at(checker *c, uint64_t name, int64_t place, int64_t size)
+{
+    const uint32_t at = tl_kept_at(c->b->plan, (tl_ref){ TL_BASE_KEPT, place });
+    if (at == c->b->plan->n_kept || name == ZERO) return false;
+    const tl_kept *v = c->b->plan->kept[at];
+    const tl_node *n = node_at(c, (uint32_t)(name >> 32));
+    const int64_t e = (place - (v->data - (char *)c->b->tape->model)) / size;
+    uint32_t k;
+    int64_t from;
+    if (!v->op) {
+        double value = 0;
+        if (n->op->role == TL_ROLE_CONST)
+            return !memcmp(v->data + e * size, (char *)n->attr + (int64_t)(uint32_t)name * size, (size_t)size);
+        if (n->op->role == TL_ROLE_FILL) tl_write(&value, n->shape.dtype, 0, ((const tl_fill_attr *)n->attr)->value);
+        return n->op->role == TL_ROLE_FILL && !memcmp(v->data + e * size, &value, (size_t)size);
+    }
+    if (moved_from(v, e, &k, &from)) return holds(c, name, v->ref[k], v->ref[k].offset + from * size, size);
+    if (v->op->role == TL_ROLE_COPY) return holds(c, name, v->ref[0], v->ref[0].offset + e * size, size);
+    if (e != (int64_t)(uint32_t)name) return false;
+    if (c->kept[at] == name >> 32) return true;
+    bool same = v->op == n->op && v->n_in == n->n_in && v->attr_size == n->attr_size &&
+                (!n->attr_size || !memcmp(v->attr, n->attr, n->attr_size));
+    for (k = 0; same && k < n->n_in; k++) {
+        const uint32_t id = tl_node_in(c->b->tape, n, k);
+        const int64_t count = id ? tl_shape_size(&node_at(c, id)->shape) : 0;
+        const int64_t bytes = id ? (int64_t)tl_dtype_size(node_at(c, id)->shape.dtype) : 0;
+        same = !count ||
+               (holds(c, name_of(c, id, 0), v->ref[k], v->ref[k].offset, bytes) &&
+                holds(c, name_of(c, id, count - 1), v->ref[k], v->ref[k].offset + (count - 1) * bytes, bytes));
+    }
+    if (same) c->kept[at] = name >> 32;
+    return same;
+}
+
 static bool holds(checker *c, uint64_t name, tl_ref ref, int64_t place, int64_t size)
 {
     const buffer *f = buffer_of(c, ref.base);
+    if (ref.base == TL_BASE_KEPT) return is_kept_at(c, name, place, size);
     if (!f) return name != ZERO && is_leaf_at(c, name, ref, place);
     const int64_t w = word_at(f, place, size);
     return w >= 0 && f->name[w] == name && f->name[w + size / WORD - 1] == name;
@@ -445,6 +503,7 @@ void tl_check_plan(tl_build *b)
     checker c = { .b = b };
     const tl_model *m = b->tape->model;
     bool well = (c.names = tl_arena_alloc(&c.memory, b->n * sizeof *c.names)) &&
+                (c.kept = tl_arena_alloc(&c.memory, b->plan->n_kept * sizeof *c.kept + 1)) &&
                 open_buffer(&c, &c.arena, b->plan->arena_bytes) &&
                 open_buffer(&c, &c.gradients, (size_t)m->size * tl_dtype_size(m->dtype));
     for (uint32_t i = 1; well && i < b->n; i++) well = !b->live[i] || name_node(&c, i);
