@@ -161,7 +161,8 @@ static void kinds(tl_text *out, census *c)
     char bytes[32], flops[32];
     if (c->n) qsort(c->kind, c->n, sizeof *c->kind, by_work);
     tl_text_add(out, "kernels:\n");
-    for (const kind *k = c->kind; k < c->kind + c->n; k++) {
+    for (uint32_t i = 0; i < c->n; i++) {
+        const kind *k = &c->kind[i];
         tl_text_add(out, "  %6u  %-20s %10s", k->calls, k->op->name, tl_amount(bytes, (double)k->bytes, "B"));
         if (k->flops > 0) tl_text_add(out, "  %s", tl_amount(flops, k->flops, "FLOP"));
         if (k->fused) tl_text_add(out, "  (%u fused)", k->fused);

@@ -180,7 +180,6 @@ static void add_instruction(picture *d, const tl_kernel_call *call, uint32_t n)
 {
     const unit *u = unit_of(d, call, n);
     const uint32_t first = u ? u->first : 0;
-    d->written[2].n = 0;
     for (uint32_t i = 0; i < n && !d->failed; i++) {
         for (uint32_t k = 1; k <= call[i].n_in; k++) reads(d, &call[i], k, first + i);
         writes(d, &call[i], first + i);
@@ -270,7 +269,8 @@ static void draw(picture *d)
     }
     for (uint32_t i = 0; i < d->n_node; i++)
         if (d->node[i].kind != CALL) draw_leaf(d, i);
-    for (const edge *e = d->edge; e < d->edge + d->n_edge; e++) {
+    for (uint32_t i = 0; i < d->n_edge; i++) {
+        const edge *e = &d->edge[i];
         tl_text_add(&d->out, "  n%u -> n%u", e->from, e->to);
         if (e->times > 1) tl_text_add(&d->out, " [label=\"%u\"]", e->times);
         tl_text_add(&d->out, ";\n");

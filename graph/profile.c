@@ -34,7 +34,8 @@ void tl_profile_free(tl_session *s)
 {
     tl_profiled *f = s->profile;
     if (!f) return;
-    for (timed_plan *t = f->plan; t < f->plan + f->n; t++) {
+    for (uint32_t i = 0; i < f->n; i++) {
+        timed_plan *t = &f->plan[i];
         tl_resize(t->seconds, (t->plan->n_instr + 1) * sizeof *t->seconds, 0);
         tl_plan_free(t->plan);
     }
@@ -44,8 +45,8 @@ void tl_profile_free(tl_session *s)
 
 static timed_plan *find(const tl_profiled *f, const tl_plan *p)
 {
-    for (timed_plan *t = f->plan; t < f->plan + f->n; t++)
-        if (t->plan == p) return t;
+    for (uint32_t i = 0; i < f->n; i++)
+        if (f->plan[i].plan == p) return &f->plan[i];
     return NULL;
 }
 

@@ -42,10 +42,10 @@ typedef struct tl_trainer_opts {
     void *user;                  /* handed to the model function */
     tl_optimizer_desc optimizer; /* default: tl_adam() */
     double clip_value;           /* above 0: gradients are clipped into [-clip_value, clip_value], first */
-    double clip_norm;            /* above 0: then scaled, within the update, so that their global norm is at most this */
-    uint64_t key;                /* of whatever else the model function depends on: see tl_trainer_set_key */
-    int plans;                   /* kept at once, the least recently used being dropped; default 64 */
-    FILE *explain; /* what the compiler made of each plan is written there (tl_explain); default: nowhere */
+    double clip_norm; /* above 0: then scaled, within the update, so that their global norm is at most this */
+    uint64_t key;     /* of whatever else the model function depends on: see tl_trainer_set_key */
+    int plans;        /* kept at once, the least recently used being dropped; default 64 */
+    FILE *explain;    /* what the compiler made of each plan is written there (tl_explain); default: nowhere */
 } tl_trainer_opts;
 
 /* NULL on failure (tl_message() says why). Free with tl_trainer_free(), before the model. */
