@@ -144,6 +144,116 @@ Test(trainer, keeps_a_plan_for_each_shape_key_mode_and_frozen_set)
     tl_model_free(m);
 }
 
+/* ---- ragged batches ---- */
+
+enum { LONG = 24, ROWS = 3 };
+
+/* in[0]: ids [T, B]; in[1]: the next ones; in[2]: lengths or mask; in[3]: numbers [T, B, 2]. */
+static tl_tensor ragged(tl_scope *s, const tl_tensor *in, void *user)
+{
+    (void)user;
+    tl_tensor x = tl_embedding(s, in[0], .vocab = V, .units = 4);
+    x = tl_masked(tl_concat(2, (tl_tensor[]){ x, in[3] }, 2), in[2]);
+    x = tl_bidirectional(s, x, tl_lstm_cell(s), .units = 5, .return_sequences = true);
+    x = tl_gru(s, tl_dropout(s, x, .rate = 0.2), .units = 5, .return_sequences = true);
+    return tl_cross_entropy(tl_dense(s, x, .units = V), in[1]);
+}
+
+typedef struct batch {
+    int32_t x[LONG * ROWS], y[LONG * ROWS], length[ROWS];
+    float mask[LONG * ROWS], more[LONG * ROWS * 2];
+    tl_array in[4];
+} batch;
+
+/* Of `steps` steps, the longest row having `longest`. What stands in the padding is no number. */
+static void make_batch(batch *b, int steps, int longest, bool mask, uint64_t *state)
+{
+    for (int r = 0; r < ROWS; r++) b->length[r] = r == 1 ? longest : (int)(longest * fabs(noise(state)));
+    for (int i = 0; i < steps * ROWS; i++) {
+        const bool real = i / ROWS < b->length[i % ROWS];
+        b->mask[i] = real;
+        b->x[i] = real ? 1 + (int32_t)(fabs(noise(state)) * (V - 1)) : 1;
+        b->y[i] = real ? (int32_t)(fabs(noise(state)) * V) : 0;
+        for (int k = 0; k < 2; k++) b->more[2 * i + k] = real ? (float)noise(state) : NAN;
+    }
+    b->in[0] = tl_array_of(TL_I32, TL_DIMS(steps, ROWS), b->x);
+    b->in[1] = tl_array_of(TL_I32, TL_DIMS(steps, ROWS), b->y);
+    b->in[2] = mask ? tl_array_of(TL_F32, TL_DIMS(steps, ROWS), b->mask)
+                    : tl_array_of(TL_I32, TL_DIMS(ROWS), b->length);
+    b->in[3] = tl_array_of(TL_F32, TL_DIMS(steps, ROWS, 2), b->more);
+}
+
+/* Batches of 24 kinds share the plans of 4, 8, ... 24 steps, and nobody could tell from the numbers. */
+Test(trainer, ragged_batches_share_plans_and_change_no_bit)
+{
+    tl_set_exact(true);
+    for (int mask = 0; mask < 2; mask++) {
+        tl_model *m[2];
+        tl_trainer *t[2];
+        for (int k = 0; k < 2; k++) {
+            m[k] = tl_model_new(.seed = 5);
+            t[k] = tl_trainer_new(m[k], ragged, .clip_norm = 1, .lengths = k ? 2 : 0);
+        }
+        uint64_t state = 3;
+        for (int i = 0; i < 60; i++) {
+            static batch b;
+            const int steps = 1 + (7 * i) % LONG, longest = i % 3 ? steps : 1 + steps / 2;
+            make_batch(&b, steps, longest, mask, &state);
+            double loss[2], test[2];
+            for (int k = 0; k < 2; k++) {
+                GOOD(tl_train_step(t[k], b.in, 4, &loss[k]));
+                GOOD(tl_test_step(t[k], b.in, 4, &test[k]));
+            }
+            cr_assert(loss[0] == loss[1] && test[0] == test[1], "step %d: %.9g and %.9g", i, loss[0], loss[1]);
+            const void *g[2];
+            for (int k = 0; k < 2; k++) g[k] = tl_session_gradients(tl_trainer_session(t[k], TL_TRAIN), NULL, NULL);
+            const size_t bytes = (size_t)tl_model_size(m[0]) * sizeof(float);
+            cr_assert(!memcmp(g[0], g[1], bytes), "gradients of step %d", i);
+            cr_assert(!memcmp(tl_model_values(m[0]), tl_model_values(m[1]), bytes), "parameters after step %d", i);
+        }
+        cr_assert(tl_trainer_plans(t[0]) == 2 * LONG, "%d", tl_trainer_plans(t[0]));
+        cr_assert(tl_trainer_plans(t[1]) == 2 * LONG / 4, "%d", tl_trainer_plans(t[1]));
+        for (int k = 0; k < 2; k++) {
+            tl_trainer_free(t[k]);
+            tl_model_free(m[k]);
+        }
+    }
+    tl_set_exact(false);
+    cr_assert(tl_live_bytes() == 0);
+}
+
+Test(trainer, a_bucket_uses_no_other_ids_and_allocates_nothing_more)
+{
+    tl_model *m = tl_model_new();
+    tl_trainer *t = tl_trainer_new(m, ragged, .lengths = 2);
+    static batch b;
+    uint64_t state = 3, allocations = 0;
+    for (int i = 0; i < 4; i++) {
+        make_batch(&b, 24 - i % 2, 21 + i % 2, false, &state);
+        GOOD(tl_train_step(t, b.in, 4, NULL));
+        int64_t n;
+        const int32_t *row = tl_session_rows(tl_trainer_session(t, TL_TRAIN), 0, &n);
+        cr_assert(row && n && row[0] != 0); /* no id of these batches is 0 */
+        cr_assert(i < 2 || tl_allocations() == allocations);
+        allocations = tl_allocations();
+    }
+    GOOD(tl_predict_step(t, b.in, 4));
+    b.length[0] = 25;
+    cr_assert(tl_train_step(t, b.in, 4, NULL) == TL_E_INDEX);
+    says("length 25");
+    b.in[0].data = NULL;
+    cr_assert(tl_train_step(t, b.in, 4, NULL) == TL_E_INPUT);
+    says("in[0] has no numbers");
+    b.in[2] = tl_array_of(TL_F32, TL_DIMS(ROWS), b.mask);
+    cr_assert(tl_train_step(t, b.in, 4, NULL) == TL_E_INPUT);
+    says("in[2] should tell which steps are real");
+    cr_assert(!tl_trainer_new(m, ragged, .lengths = -1));
+    says(".lengths may not be negative");
+    tl_trainer_free(t);
+    tl_model_free(m);
+    cr_assert(tl_live_bytes() == 0);
+}
+
 Test(trainer, drops_the_plan_not_used_for_longest)
 {
     int calls = 0;

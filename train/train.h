@@ -34,7 +34,14 @@ extern "C" {
  * Training, testing and predicting have a session each: their states (of stateful layers) and run numbers are apart.
  * The loss may have any shape: what is minimised is its sum. A parameter that it does not reach stays as it is.
  * The output "loss" is the trainer's own: the model function gives its outputs other names (TL_E_NAME).
- * After the second step with given shapes nothing is allocated. One thread at a time. */
+ * After the second step with given shapes nothing is allocated. One thread at a time.
+ *
+ * Batches of other shapes are other plans, unless .lengths says that in[.lengths] holds the lengths of the rows (i32 [B])
+ * or a mask ([T, B], 0 = padding). Then all inputs [T, B, ...] (axis 1 counts samples, as is the default of tl_array) are
+ * brought to a T that many batches share, by dropping steps that are real in no row or by more padding behind: the next
+ * multiple of 4 up to 32, of 8 up to 64, of 16 up to 128 ... of the longest row, at most a quarter more from 16 on. The
+ * model function must hand that input on (tl_masked, or the layers' options); then losses and gradients have the same bits
+ * in exact mode. What it marks along the steps has that T; tl_predict_step() leaves T as it is. */
 typedef struct tl_trainer tl_trainer;
 
 typedef struct tl_trainer_opts {
@@ -46,6 +53,7 @@ typedef struct tl_trainer_opts {
     uint64_t key;     /* of whatever else the model function depends on: see tl_trainer_set_key */
     int plans;        /* kept at once, the least recently used being dropped; default 64 */
     FILE *explain;    /* what the compiler made of each plan is written there (tl_explain); default: nowhere */
+    int lengths;      /* in[this] tells which steps are real: buckets, see above. TL_ZERO: in[0]; default: none */
 } tl_trainer_opts;
 
 /* NULL on failure (tl_message() says why). Free with tl_trainer_free(), before the model. */

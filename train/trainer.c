@@ -1,4 +1,5 @@
 /* train/trainer.c - steps over a cache of plans, with the proof that a model function records the same thing again. */
+#include "train/buckets.h"
 #include "train/train.h"
 
 #include <math.h>
@@ -31,8 +32,11 @@ struct tl_trainer {
     cached once;       /* of a function that looked at values: good for this step only */
     tl_array *present; /* the inputs that are there, in the form of tl_run() */
     tl_tensor *handles;
-    int room;       /* of the two above */
-    bool explained; /* a plan that is good for one step only */
+    tl_array *shaped; /* the inputs, with steps as many as their bucket has */
+    int room;         /* of the three above */
+    tl_room longer;   /* memory of those that became longer */
+    int lengths;      /* the input that tells which steps are real; -1: none does */
+    bool explained;   /* a plan that is good for one step only */
     uint64_t clock;
     double norm;
 };
@@ -54,13 +58,15 @@ tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer
     const tl_trainer_opts none = { .size = sizeof none };
     if (!model || !fn) return fail_new(NULL, TL_E_ARGUMENT, "a model and a model function are needed");
     if (!o) o = &none;
-    if (!clip_fits(o->clip_norm) || !clip_fits(o->clip_value) || o->plans < 0)
-        return fail_new(NULL, TL_E_ARGUMENT, ".clip_norm, .clip_value and .plans may not be negative");
+    if (!clip_fits(o->clip_norm) || !clip_fits(o->clip_value) || o->plans < 0 ||
+        (o->lengths < 0 && o->lengths != TL_ZERO))
+        return fail_new(NULL, TL_E_ARGUMENT, ".clip_norm, .clip_value, .plans and .lengths may not be negative");
     tl_trainer *t = tl_resize(NULL, 0, sizeof *t);
     if (!t) return fail_new(NULL, TL_E_MEMORY, "out of memory");
     *t = (tl_trainer){ .model = model, .fn = fn, .o = *o };
     t->o.clip_value = tl_number(o->clip_value, 0);
     t->o.clip_norm = tl_number(o->clip_norm, 0);
+    t->lengths = o->lengths == TL_ZERO ? 0 : o->lengths ? o->lengths : -1;
     if (!t->o.plans) t->o.plans = PLANS;
     t->optimizer = tl_optimizer_new(model, o->optimizer.rule ? o->optimizer : tl_adam());
     if (!t->optimizer) return fail_new(t, TL_OK, NULL);
@@ -90,6 +96,8 @@ void tl_trainer_free(tl_trainer *t)
     tl_resize(t->plans, (size_t)t->o.plans * sizeof *t->plans, 0);
     tl_resize(t->present, (size_t)t->room * sizeof *t->present, 0);
     tl_resize(t->handles, (size_t)t->room * sizeof *t->handles, 0);
+    tl_resize(t->shaped, (size_t)t->room * sizeof *t->shaped, 0);
+    tl_resize(t->longer.data, t->longer.bytes, 0);
     tl_optimizer_free(t->optimizer);
     tl_resize(t, sizeof *t, 0);
 }
@@ -112,15 +120,19 @@ static tl_status make_room(tl_trainer *t, int n)
     if (n + TL_SPARE_INPUTS <= t->room) return TL_OK;
     const int room = n + TL_SPARE_INPUTS;
     tl_array *present = tl_resize(NULL, 0, (size_t)room * sizeof *present);
+    tl_array *shaped = tl_resize(NULL, 0, (size_t)room * sizeof *shaped);
     tl_tensor *handles = tl_resize(NULL, 0, (size_t)room * sizeof *handles);
-    if (!present || !handles) {
+    if (!present || !handles || !shaped) {
         tl_resize(present, (size_t)room * sizeof *present, 0);
+        tl_resize(shaped, (size_t)room * sizeof *shaped, 0);
         tl_resize(handles, (size_t)room * sizeof *handles, 0);
         return tl_report(TL_E_MEMORY, "out of memory for %d inputs", n);
     }
     tl_resize(t->present, (size_t)t->room * sizeof *t->present, 0);
     tl_resize(t->handles, (size_t)t->room * sizeof *t->handles, 0);
+    tl_resize(t->shaped, (size_t)t->room * sizeof *t->shaped, 0);
     t->present = present;
+    t->shaped = shaped;
     t->handles = handles;
     t->room = room;
     return TL_OK;
@@ -144,6 +156,15 @@ static tl_status check_inputs(tl_trainer *t, const tl_array *inputs, int n)
                              type_name(inputs[i].dtype), type_name(tl_model_dtype(t->model)),
                              tl_model_dtype(t->model) == TL_F64 ? "F64" : "F32");
     return make_room(t, n);
+}
+
+/* Where an input tells which steps are real: the inputs as their bucket has them. What is predicted keeps its length. */
+static tl_status shape_inputs(tl_trainer *t, tl_mode mode, const tl_array **inputs, int n)
+{
+    if (mode == TL_PREDICT || t->lengths < 0 || t->lengths >= n || absent(&(*inputs)[t->lengths])) return TL_OK;
+    memcpy(t->shaped, *inputs, (size_t)n * sizeof *t->shaped);
+    *inputs = t->shaped;
+    return tl_bucket_inputs(t->shaped, n, t->lengths, &t->longer);
 }
 
 /* The inputs that are there, into t->present; returns how many. */
@@ -292,6 +313,7 @@ static tl_status prove(tl_trainer *t, const cached *c, const tl_array *inputs, i
 static tl_status run(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n)
 {
     tl_status status = check_inputs(t, inputs, n);
+    if (!status) status = shape_inputs(t, mode, &inputs, n);
     if (status) return status;
     cached *c = find(t, mode, inputs, n);
     if (c) {
