@@ -45,8 +45,13 @@ typedef enum tl_op_role {
     TL_ROLE_NONE,
     TL_ROLE_ADD,   /* a + b */
     TL_ROLE_MUL,   /* a b */
+    TL_ROLE_DIV,   /* a / b */
+    TL_ROLE_NEG,   /* -a */
     TL_ROLE_FILL,  /* every element the same: attribute {double value} */
     TL_ROLE_WHERE, /* c ? a : b */
+    TL_ROLE_KEEP,  /* c ? a : 0 */
+    TL_ROLE_DROP,  /* c ? 0 : a */
+    TL_ROLE_BROADCAST,
     TL_ROLE_RESHAPE,
     TL_ROLE_SLICE,
     TL_ROLE_CONCAT,
@@ -57,6 +62,7 @@ typedef enum tl_op_role {
     TL_ROLE_SCATTER_ADD, /* (C0 +) rows added by index */
     TL_ROLE_GATHER,
     TL_ROLE_ONE_HOT,
+    TL_ROLE_STOP,  /* y = x, without gradient */
     TL_ROLE_COPY,  /* y = x */
     TL_ROLE_INPUT, /* leaves and endpoints that graph/ itself makes: */
     TL_ROLE_PARAM,
@@ -235,7 +241,7 @@ typedef struct tl_fill_attr {
     int64_t rank, dim[TL_MAX_RANK];
 } tl_fill_attr;
 
-/* RESHAPE (and broadcast_to): the shape of the result. */
+/* RESHAPE, BROADCAST: the shape of the result. */
 typedef struct tl_reshape_attr {
     int64_t rank, dim[TL_MAX_RANK];
 } tl_reshape_attr;

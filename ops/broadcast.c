@@ -42,7 +42,7 @@ static tl_tensor broadcast_vjp(const tl_vjp *v, int i) { return tl_unbroadcast(v
     {                                                                                                                  \
         (int)(sizeof((int[]){ __VA_ARGS__ }) / sizeof(int)), { __VA_ARGS__ }                                           \
     }
-TL_OP(broadcast_to, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .takes_i32 = true,
+TL_OP(broadcast_to, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .role = TL_ROLE_BROADCAST, .takes_i32 = true,
       .attr_size = sizeof(tl_reshape_attr), .shape = broadcast_shape, .vjp = broadcast_vjp,
       TL_CASES({ 1, { TL_CASE_SHAPE(3) }, SHAPE(2, 3) }, { 1, { TL_CASE_SHAPE(2, 1, 4) }, SHAPE(2, 3, 4) },
                { 1, { TL_CASE_SHAPE(2, 1) }, SHAPE(5, 2, 3) }, { 1, { TL_CASE_SCALAR }, SHAPE(2, 2) },

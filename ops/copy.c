@@ -29,8 +29,8 @@ TL_OP(copy, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .role = TL_ROLE_COP
       TL_CASES({ 1, { TL_CASE_SHAPE(2, 3) } }, { 1, { TL_CASE_IDS(4) }, .ids = 9 }, { 1, { TL_CASE_SCALAR } },
                { 1, { TL_CASE_SHAPE(0) } }));
 
-TL_OP(stop_gradient, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .takes_i32 = true, .shape = tl_shape_same,
-      .no_gradient = true,
+TL_OP(stop_gradient, .min_in = 1, .max_in = 1, .cls = TL_VIEW, .role = TL_ROLE_STOP, .takes_i32 = true,
+      .shape = tl_shape_same, .no_gradient = true,
       TL_CASES({ 1, { TL_CASE_SHAPE(2, 3) } }, { 1, { TL_CASE_IDS(4) }, .ids = 9 }, { 1, { TL_CASE_SHAPE(0) } }));
 
 tl_tensor tl_stop_gradient_at(tl_place at, tl_tensor x) { return tl_apply_at(at, &tl_op_stop_gradient, &x, 1, NULL); }

@@ -386,7 +386,7 @@ Test(passes, products_of_one_weight_are_batched_where_none_needs_another)
     cr_assert(instructions(recurrence, "-batch") == 2 + 4 + 4);
     cr_assert(instructions(recurrence, "") == 2 + 1 + 4);
     cr_assert(instructions(outputs, "-batch") == 3 + 3 + 5);
-    cr_assert(instructions(outputs, "") == 3 + 3 + 1 + 1); /* a product in place of five; y is a copy of it */
+    cr_assert(instructions(outputs, "") == 3 + 3 + 1); /* a product in place of five, which is y */
     cr_assert(instructions(circle, "-batch") == 2 + 4);
     cr_assert(instructions(circle, "") == 2 + 1 + 2); /* a product of both, two alone */
     cr_assert(instructions(unlike, "") == instructions(unlike, "-batch"));

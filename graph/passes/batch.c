@@ -91,7 +91,7 @@ static bool find_groups(batch *g)
     bool well = true;
     for (uint32_t i = 1; i < g->n && well; i++) {
         const char *why;
-        const uint64_t key = signature(t, &t->node[i], &why);
+        const uint64_t key = g->w->live[i] ? signature(t, &t->node[i], &why) : 0;
         if (!key) continue;
         uint64_t *slot = tl_table_put(&known, key, (uint64_t)(uintptr_t)why, 0);
         if (!(well = slot)) break;
@@ -174,10 +174,11 @@ static void count_users(batch *g)
 {
     const tl_tape *t = g->w->from;
     for (uint32_t i = 1; i < g->n; i++)
-        for (uint32_t k = 0; k < t->node[i].n_in; k++) g->first_user[tl_node_in(t, &t->node[i], k)]++;
+        for (uint32_t k = 0; g->w->live[i] && k < t->node[i].n_in; k++) g->first_user[tl_node_in(t, &t->node[i], k)]++;
     for (uint32_t i = 1; i <= g->n; i++) g->first_user[i] += g->first_user[i - 1]; /* where each one's end ... */
     for (uint32_t i = g->n - 1; i; i--)
-        for (uint32_t k = t->node[i].n_in; k--;) g->user[--g->first_user[tl_node_in(t, &t->node[i], k)]] = i;
+        for (uint32_t k = g->w->live[i] ? t->node[i].n_in : 0; k--;)
+            g->user[--g->first_user[tl_node_in(t, &t->node[i], k)]] = i;
 } /* ... and now each one's begin */
 
 /* ---- emission ----------------------------------------------------------------------------------------------------- */
@@ -259,7 +260,7 @@ static bool emit_all(batch *g)
 {
     for (uint32_t i = 1; i < g->n; i++) g->waiting[unit_of(g, i)] += missing(g, i);
     for (uint32_t i = 1; i < g->n; i++)
-        if (unit_of(g, i) == i && !g->waiting[i]) push(g, i);
+        if (g->w->live[i] && unit_of(g, i) == i && !g->waiting[i]) push(g, i);
     if (!drain(g)) return false;
     for (uint32_t k = 1; k <= g->groups; k++) { /* what is left waits for itself */
         const uint32_t first = g->first[k];

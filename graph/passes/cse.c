@@ -8,21 +8,14 @@
 
 static bool cse(tl_rewrite *w)
 {
-    const uint32_t n = w->from->n;
-    bool *live = tl_resize(NULL, 0, n);
-    if (!live) return false;
-    for (uint32_t i = 0; i < n; i++) live[i] = false;
-    tl_mark_live(w->from, live);
-    bool well = true;
-    for (uint32_t i = 1; i < n && well; i++) {
+    for (uint32_t i = 1; i < w->from->n; i++) {
         const uint32_t before = w->to->n;
         const tl_node *node = &w->from->node[i];
-        if (live[i]) well = (w->map[i] = tl_rewrite_node(w, i)) != 0;
-        else if (node->n_in) tl_rewrite_note(w, node, "# operations that nothing asks for left out", 1);
-        if (live[i] && node->n_in && w->to->n == before) tl_rewrite_note(w, node, "# operations computed before", 1);
+        if (w->live[i] && !(w->map[i] = tl_rewrite_node(w, i))) return false;
+        if (!w->live[i] && node->n_in) tl_rewrite_note(w, node, "# operations that nothing asks for left out", 1);
+        if (w->live[i] && node->n_in && w->to->n == before) tl_rewrite_note(w, node, "# operations computed before", 1);
     }
-    tl_resize(live, n, 0);
-    return well;
+    return true;
 }
 
 const tl_pass tl_pass_cse = { "cse", cse };

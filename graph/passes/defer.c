@@ -8,8 +8,6 @@
  * the one operation stands. */
 #include "graph/passes/passes.h"
 
-#include <string.h>
-
 enum { MAX_ROWS = 512 }; /* of a piece: what has just been made is still in the cache, and need not be kept for long */
 
 /* The operand that the sum starts from, and how many operands lie by rows. */
@@ -29,8 +27,8 @@ static const link_kind kinds[] = {
 
 typedef struct deferral {
     tl_rewrite *w;
-    uint32_t *uses;  /* how often a node's value is looked at */
-    uint32_t *after; /* the link that a link's value goes into; 0: no such */
+    const uint32_t *uses; /* how often a node's value is looked at */
+    uint32_t *after;      /* the link that a link's value goes into; 0: no such */
 } deferral;
 
 static const tl_shape *shape_of(const tl_tape *t, const tl_node *n, uint32_t k)
@@ -80,13 +78,7 @@ static void find_chains(deferral *d)
 {
     const tl_tape *t = d->w->from;
     for (uint32_t i = 1; i < t->n; i++) {
-        const tl_node *n = &t->node[i];
-        for (uint32_t k = 0; k < n->n_in; k++) d->uses[tl_node_in(t, n, k)]++;
-    }
-    for (uint32_t k = 0, id; (id = tl_asked_for(t, k)) && !TL_LEGAL(DEFER_ASKED, false); k++)
-        d->uses[id] += 2; /* never a link within a chain */
-    for (uint32_t i = 1; i < t->n; i++) {
-        const link_kind *kind = kind_of(t, &t->node[i]);
+        const link_kind *kind = d->w->live[i] ? kind_of(t, &t->node[i]) : NULL;
         const uint32_t before = kind ? start_of(t, &t->node[i], kind) : 0;
         if (before && TL_LEGAL(DEFER_USES, d->uses[before] == 1) && continues(t, &t->node[before], &t->node[i], kind))
             d->after[before] = i;
@@ -164,22 +156,16 @@ static uint32_t emit_chain(const deferral *d, uint32_t last)
 static bool defer(tl_rewrite *w)
 {
     const uint32_t n = w->from->n;
-    deferral d = { w, tl_resize(NULL, 0, n * sizeof *d.uses), tl_resize(NULL, 0, n * sizeof *d.after) };
+    deferral d = { w, tl_rewrite_uses(w), tl_arena_alloc(&w->to->arena, n * sizeof *d.after) };
     bool well = d.uses && d.after;
-    if (well) {
-        memset(d.uses, 0, n * sizeof *d.uses);
-        memset(d.after, 0, n * sizeof *d.after);
-        find_chains(&d);
-    }
+    if (well) find_chains(&d);
     for (uint32_t i = 1; i < n && well; i++) {
-        if (d.after[i]) continue; /* comes with the last link */
+        if (d.after[i] || !w->live[i]) continue; /* comes with the last link */
         const link_kind *kind = kind_of(w->from, &w->from->node[i]);
         const uint32_t before = kind ? start_of(w->from, &w->from->node[i], kind) : 0;
         w->map[i] = before && d.after[before] == i ? emit_chain(&d, i) : tl_rewrite_node(w, i);
         well = w->map[i];
     }
-    if (d.uses) tl_resize(d.uses, n * sizeof *d.uses, 0);
-    if (d.after) tl_resize(d.after, n * sizeof *d.after, 0);
     return well;
 }
 

@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_batch, tl_pass_cse, tl_pass_defer, tl_pass_pack, tl_pass_schedule;
+extern const tl_pass tl_pass_batch, tl_pass_constants, tl_pass_cse, tl_pass_defer, tl_pass_pack, tl_pass_schedule,
+    tl_pass_simplify;
 
 /* Those without a function work on the plan itself (keep.c, place.c, fuse.c). */
 static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = { "fuse", NULL };
 
 static const tl_pass *const passes[] = {
-    &tl_pass_cse, &tl_pass_defer, &tl_pass_batch, &tl_pass_pack, &tl_pass_schedule, &keep, &place, &fuse,
+    &tl_pass_cse,  &tl_pass_simplify, &tl_pass_constants, &tl_pass_defer, &tl_pass_batch,
+    &tl_pass_pack, &tl_pass_schedule, &keep,              &place,         &fuse,
 };
 enum { PASSES = sizeof passes / sizeof *passes };
 
@@ -68,10 +70,12 @@ static uint32_t copy(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 
 uint32_t tl_rewrite_emit(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 {
+    const uint32_t there = w->simplify ? tl_simplified(w, n, in) : 0;
+    if (there) return there;
     if (!w->share || !tl_is_pure(n)) return copy(w, n, in);
     for (uint64_t key = key_of(n, in), salt = 0;; salt++) {
         uint64_t *slot = tl_table_put(&w->known, key, salt, 0);
-        if (!slot) return 0;
+        if (!slot) return tl_no_memory(w->to), 0;
         if (!*slot) return (uint32_t)(*slot = copy(w, n, in));
         if (same(w->to, &w->to->node[*slot], n, in)) return (uint32_t)*slot;
     }
@@ -92,10 +96,25 @@ const char *tl_param_path(const tl_tape *t, uint32_t id)
     return n->op->role == TL_ROLE_PARAM ? t->param[((const tl_index_attr *)n->attr)->index].path : NULL;
 }
 
-/* ---- rows one below the other --------------------------------------------------------------------------------------- */
+uint32_t *tl_rewrite_uses(tl_rewrite *w)
+{
+    const tl_tape *t = w->from;
+    uint32_t *uses = tl_arena_alloc(&w->to->arena, t->n * sizeof *uses);
+    for (uint32_t i = 1; uses && i < t->n; i++)
+        for (uint32_t k = 0; w->live[i] && k < t->node[i].n_in; k++) uses[tl_node_in(t, &t->node[i], k)]++;
+    for (uint32_t k = 0, id; uses && (id = tl_asked_for(t, k)) && !TL_LEGAL(DEFER_ASKED, false); k++) uses[id] += 2;
+    return uses;
+}
 
-static uint32_t emit(tl_rewrite *w, const tl_node *like, tl_op_role role, const void *attr, size_t attr_size,
-                     const tl_shape *shape, const uint32_t *in, uint32_t n)
+bool tl_rewrite_all(tl_rewrite *w)
+{
+    for (uint32_t i = 1; i < w->from->n; i++)
+        if (w->live[i] && !(w->map[i] = tl_rewrite_node(w, i))) return false;
+    return true;
+}
+
+uint32_t tl_rewrite_new(tl_rewrite *w, const tl_node *like, tl_op_role role, const void *attr, size_t attr_size,
+                        const tl_shape *shape, const uint32_t *in, uint32_t n)
 {
     tl_node node = *like;
     node.op = tl_op_of_role(role);
@@ -105,6 +124,8 @@ static uint32_t emit(tl_rewrite *w, const tl_node *like, tl_op_role role, const 
     node.shape = *shape;
     return tl_rewrite_emit(w, &node, in);
 }
+
+/* ---- rows one below the other --------------------------------------------------------------------------------------- */
 
 /* Of which node these numbers are a part that lies together, and where it begins. */
 static uint32_t base_of(const tl_tape *t, uint32_t id, int64_t *begin)
@@ -118,7 +139,7 @@ static uint32_t base_of(const tl_tape *t, uint32_t id, int64_t *begin)
     return id;
 }
 
-static uint32_t emit_part(tl_rewrite *w, uint32_t base, int64_t begin, const tl_shape *shape, const tl_node *like)
+uint32_t tl_rewrite_part(tl_rewrite *w, uint32_t base, int64_t begin, const tl_shape *shape, const tl_node *like)
 {
     const int64_t size = tl_shape_size(&w->to->node[base].shape);
     tl_shape flat = { .dtype = shape->dtype, .rank = 1, .dim = { size } }, part = flat;
@@ -126,9 +147,9 @@ static uint32_t emit_part(tl_rewrite *w, uint32_t base, int64_t begin, const tl_
     const tl_slice_attr cut = { 0, begin, begin + tl_shape_size(shape) };
     part.dim[0] = cut.end - cut.begin;
     for (int a = 0; a < shape->rank; a++) full.dim[a] = shape->dim[a];
-    uint32_t id = emit(w, like, TL_ROLE_RESHAPE, &line, sizeof line, &flat, &base, 1);
-    if (id) id = emit(w, like, TL_ROLE_SLICE, &cut, sizeof cut, &part, &id, 1);
-    return id ? emit(w, like, TL_ROLE_RESHAPE, &full, sizeof full, shape, &id, 1) : 0;
+    uint32_t id = tl_rewrite_new(w, like, TL_ROLE_RESHAPE, &line, sizeof line, &flat, &base, 1);
+    if (id) id = tl_rewrite_new(w, like, TL_ROLE_SLICE, &cut, sizeof cut, &part, &id, 1);
+    return id ? tl_rewrite_new(w, like, TL_ROLE_RESHAPE, &full, sizeof full, shape, &id, 1) : 0;
 }
 
 uint32_t tl_rewrite_rows(tl_rewrite *w, const uint32_t *id, uint32_t n, const tl_node *like)
@@ -146,8 +167,8 @@ uint32_t tl_rewrite_rows(tl_rewrite *w, const uint32_t *id, uint32_t n, const tl
         end += tl_shape_size(&t->node[id[k]].shape);
         shape.dim[0] += t->node[id[k]].shape.dim[0];
     }
-    if (together) return emit_part(w, base, begin, &shape, like);
-    return emit(w, like, TL_ROLE_CONCAT, &(tl_concat_attr){ 0 }, sizeof(tl_concat_attr), &shape, id, n);
+    if (together) return tl_rewrite_part(w, base, begin, &shape, like);
+    return tl_rewrite_new(w, like, TL_ROLE_CONCAT, &(tl_concat_attr){ 0 }, sizeof(tl_concat_attr), &shape, id, n);
 }
 
 /* ---- what a tape is asked for ------------------------------------------------------------------------------------- */
@@ -193,16 +214,22 @@ static tl_tape *rewrite(tl_tape *from, const tl_pass *pass, tl_notes *notes)
 {
     tl_rewrite w = { .from = from, .to = tl_tape_new(from->model), .pass = pass, .notes = notes };
     w.share = tl_pass_on("cse");
+    w.simplify = tl_pass_on("simplify");
     const size_t bytes = from->n * sizeof *w.map;
     w.map = w.to ? tl_resize(NULL, 0, bytes) : NULL;
-    bool well = w.map && copy_lists(&w);
+    w.live = w.to ? tl_resize(NULL, 0, from->n) : NULL;
+    bool well = w.map && w.live && copy_lists(&w);
     if (well) {
         memset(w.map, 0, bytes);
+        memset(w.live, 0, from->n);
+        tl_mark_live(from, w.live);
         well = pass->run(&w) && !w.to->status && !notes->failed;
     }
     if (well) map_lists(&w);
     if (w.map) tl_resize(w.map, bytes, 0);
+    if (w.live) tl_resize(w.live, from->n, 0);
     tl_table_free(&w.known);
+    tl_table_free(&w.begins);
     if (well) return w.to;
     tl_tape_free(w.to);
     return NULL;

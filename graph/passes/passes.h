@@ -11,9 +11,12 @@
 /* A tape being rewritten into another. */
 typedef struct tl_rewrite {
     tl_tape *from, *to;
-    uint32_t *map;  /* node of from -> node of to that has its value; 0: none yet */
-    bool share;     /* is "cse" on: may nodes be merged? */
-    tl_table known; /* nodes of to by what they compute */
+    uint32_t *map;   /* node of from -> node of to that has its value; 0: none yet */
+    bool *live;      /* of each node of from: does anything that is asked for need it? A pass leaves the others out */
+    bool share;      /* is "cse" on: may nodes be merged? */
+    bool simplify;   /* is "simplify" on? */
+    tl_table known;  /* nodes of to by what they compute */
+    tl_table begins; /* simplify.c's: where the members of concatenations begin */
     const struct tl_pass *pass;
     tl_notes *notes;
 } tl_rewrite;
@@ -55,11 +58,27 @@ const tl_pass *tl_pass_at(int i);
  * same; 0: memory is short. */
 uint32_t tl_rewrite_emit(tl_rewrite *w, const tl_node *n, const uint32_t *in);
 
+/* A node of `to` of the op of this role, likewise; like: for place and scope. */
+uint32_t tl_rewrite_new(tl_rewrite *w, const tl_node *like, tl_op_role role, const void *attr, size_t attr_size,
+                        const tl_shape *shape, const uint32_t *in, uint32_t n);
+
+/* simplify.c: a node of `to` with the value of n on the operands in, made of simpler ones; 0: there is none. */
+uint32_t tl_simplified(tl_rewrite *w, const tl_node *n, const uint32_t *in);
+
 /* n nodes of `to`, whose shapes differ in their first dimension at most, one below the other: a view where they lie so already,
  * else a copy. like: for place and scope. */
 uint32_t tl_rewrite_rows(tl_rewrite *w, const uint32_t *id, uint32_t n, const tl_node *like);
 
 /* Copies node i of from, with its operands mapped, unless `to` has a node that computes the same (and may be shared). */
 uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i);
+
+/* How often each node of from is an operand; 2 more if it is asked for, so that 1 means: nothing else looks at it. NULL: memory. */
+uint32_t *tl_rewrite_uses(tl_rewrite *w);
+
+/* The numbers of base (a node of `to`) from number `begin` on, as many as the shape has: a view. like: for place and scope. */
+uint32_t tl_rewrite_part(tl_rewrite *w, uint32_t base, int64_t begin, const tl_shape *shape, const tl_node *like);
+
+/* Copies all that is live. */
+bool tl_rewrite_all(tl_rewrite *w);
 
 #endif

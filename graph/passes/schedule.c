@@ -6,15 +6,12 @@
  * all lie in memory at once. */
 #include "graph/passes/passes.h"
 
-#include <string.h>
-
 enum { WINDOW = 96 };
 
 typedef enum kind { OTHER, BY_ROWS, KINDS } kind;
 
 typedef struct schedule {
     tl_rewrite *w;
-    const bool *live;
     uint32_t *next; /* of the same kind, in the window and not yet emitted; 0: the last */
 } schedule;
 
@@ -46,7 +43,7 @@ static bool sweep(const schedule *s, uint32_t begin, uint32_t end, kind k, uint3
     *n = 0;
     for (uint32_t i = begin; i < end; i++) {
         const bool tap = t->node[i].op->role == TL_ROLE_TAP;
-        if (!s->live[i] || s->w->map[i]) continue;
+        if (!s->w->live[i] || s->w->map[i]) continue;
         const bool now = (is_free(t, i) || kind_of(t, i) == k) && ready(s->w, i) && !(tap && tap_waits);
         tap_waits |= tap && !now;
         if (!now) continue;
@@ -59,20 +56,18 @@ static bool sweep(const schedule *s, uint32_t begin, uint32_t end, kind k, uint3
 static bool order(tl_rewrite *w)
 {
     const uint32_t n = w->from->n;
-    bool *live = tl_resize(NULL, 0, n), well = live;
-    if (live) memset(live, 0, n), tl_mark_live(w->from, live);
-    const schedule s = { .w = w, .live = live };
+    const schedule s = { .w = w };
     kind k = OTHER;
+    bool well = true;
     for (uint32_t begin = 1; well && begin < n;) {
         uint32_t emitted;
-        if (!live[begin] || w->map[begin]) {
+        if (!w->live[begin] || w->map[begin]) {
             begin++;
             continue;
         }
         well = sweep(&s, begin, begin + WINDOW < n ? begin + WINDOW : n, k, &emitted);
         k = (k + 1) % KINDS;
     }
-    tl_resize(live, n, 0);
     return well;
 }
 
