@@ -31,7 +31,8 @@ uint32_t tl_asked_for(const tl_tape *t, uint32_t k)
     if (k < t->n_output) return t->output[k].id;
     if ((k -= t->n_output) < t->n_next) return t->next[k].id;
     if ((k -= t->n_next) < t->n_gradient) return t->gradient[k].id;
-    return (k -= t->n_gradient) < t->n_tap ? t->tap[k] : 0;
+    if ((k -= t->n_gradient) < t->n_tap) return t->tap[k];
+    return (k -= t->n_tap) < t->n_used ? t->used[k].id : 0;
 }
 
 void tl_mark_live(const tl_tape *t, bool *live)
@@ -138,11 +139,10 @@ static tl_home gradient_home(const tl_build *b, int param)
     return (tl_home){ .ref = { TL_BASE_GRADIENTS, m->param[param].offset * (int64_t)tl_dtype_size(m->dtype) } };
 }
 
-/* Before rows are added to a table's gradient, those that the last run used are cleared (rows.c). */
-static void emit_clearing(tl_build *b, uint32_t i, int param)
+/* Before rows are added to a table's gradient, those that the last run used are cleared (rows.c); where all of them are
+ * written, those that ids name are only listed. */
+static void emit_clearing(tl_build *b, int param, uint32_t ids, bool all)
 {
-    const tl_node *node = &b->tape->node[i];
-    const uint32_t ids = tl_node_in(b->tape, node, 1);
     const tl_shape *shape = &b->tape->model->param[param].shape;
     tl_desc d[2] = { { .dtype = shape->dtype, .rank = shape->rank }, { .dtype = TL_I32, .rank = 1, .stride = { 1 } } };
     for (int64_t a = shape->rank, stride = 1; a--; stride *= shape->dim[a]) {
@@ -152,8 +152,8 @@ static void emit_clearing(tl_build *b, uint32_t i, int param)
     d[1].dim[0] = tl_shape_size(&b->tape->node[ids].shape);
     tl_plan_table *table = tl_build_keep(b, sizeof *table);
     if (!table) return;
-    *table = (tl_plan_table){ param, shape->dim[0], d[1].dim[0] };
-    push(b, (tl_instr){ .op = node->op, .attr = table, .n_in = 1, .kernel = tl_rows_kernel },
+    *table = (tl_plan_table){ param, shape->dim[0], d[1].dim[0], all };
+    push(b, (tl_instr){ .op = tl_op_of_role(TL_ROLE_SCATTER_ADD), .attr = table, .n_in = 1, .kernel = tl_rows_kernel },
          (tl_home[]){ gradient_home(b, param), b->home[ids] }, d, ids);
 }
 
@@ -163,7 +163,7 @@ static void emit(tl_build *b, uint32_t i)
     const tl_node *node = &t->node[i];
     const int table = table_of(b, i);
     const uint32_t n = table < 0 ? node->n_in : 3;
-    if (table >= 0) emit_clearing(b, i, table);
+    if (table >= 0) emit_clearing(b, table, tl_node_in(t, node, 1), false);
     tl_desc *d = tl_build_scratch(b, (n + 1) * sizeof *d);
     tl_home *home = tl_build_scratch(b, (n + 1) * sizeof *home);
     tl_layout *layout = tl_build_scratch(b, (n + 1) * sizeof *layout);
@@ -245,10 +245,23 @@ static void emit_node(tl_build *b, uint32_t i)
     else emit(b, i);
 }
 
+/* The rows in which a gradient can be other than 0, where a pass has said so and the sum itself does not. */
+static void emit_lists(tl_build *b)
+{
+    const tl_tape *t = b->tape;
+    for (uint32_t u = 0; u < t->n_used && !b->failed; u++) {
+        uint32_t id = 0;
+        for (uint32_t k = 0; k < t->n_gradient && !id; k++)
+            if (t->gradient[k].param == t->used[u].param) id = t->gradient[k].id;
+        if (table_of(b, id) < 0) emit_clearing(b, t->param[t->used[u].param].index, t->used[u].id, true);
+    }
+}
+
 static void emit_all(tl_build *b)
 {
     for (uint32_t i = 1; i < b->n && !b->failed; i++)
         if (b->live[i]) emit_node(b, i);
+    emit_lists(b);
 }
 
 /* ---- gradients and outputs ---------------------------------------------------------------------------------- */

@@ -88,6 +88,14 @@ static void clear(tl_used_rows *u, char *out, size_t row_bytes)
     u->clean = true;
 }
 
+/* Every row is written: another plan finds none cleared. */
+static void forget(tl_used_rows *u)
+{
+    memset(u->seen, 0, seen_bytes(u->rows));
+    u->n = 0;
+    u->clean = false;
+}
+
 /* The list, from the bits: ascending, so that whoever goes through the rows goes through memory one way. */
 static void list(tl_used_rows *u)
 {
@@ -103,7 +111,8 @@ tl_status tl_rows_kernel(const tl_run_args *r)
     const int32_t *id = r->in[0];
     size_t row_bytes = tl_dtype_size(r->out_desc->dtype);
     for (int a = 1; a < r->out_desc->rank; a++) row_bytes *= (size_t)r->out_desc->dim[a];
-    clear(u, r->out, row_bytes);
+    if (!t->all) clear(u, r->out, row_bytes);
+    else forget(u);
     bool fit = true;
     for (int64_t i = 0; i < t->ids; i++) fit &= id[i] >= 0 && id[i] < t->rows;
     u->known = fit;

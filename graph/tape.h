@@ -263,6 +263,8 @@ struct tl_tape {
     uint32_t n_tap, cap_tap;
     tl_tape_gradient *gradient;
     uint32_t n_gradient, cap_gradient;
+    tl_tape_gradient *used; /* ids of all rows in which a gradient can be other than 0, where a pass knows them */
+    uint32_t n_used, cap_used;
 };
 
 /* tape.c */
@@ -458,9 +460,10 @@ typedef struct tl_plan_value { /* an output, or a state to be set */
     bool in_model;
 } tl_plan_value;
 
-typedef struct tl_plan_table { /* a parameter whose gradient is rows added at ids, and nothing else */
+typedef struct tl_plan_table { /* a parameter whose gradient is 0 but for the rows that ids name */
     int param;
     int64_t rows, ids; /* its rows; how many ids there are */
+    bool all;          /* is every row written? */
 } tl_plan_table;
 
 struct tl_plan {

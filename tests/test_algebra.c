@@ -328,3 +328,479 @@ Test(algebra, computes_constants_once)
               instructions(opaque_leaf, "") == 2);
     cr_assert(instructions(failing, "") == 1);
 }
+
+/* ---- rows looked up in a product ----------------------------------------------------------------------------------- */
+
+enum { V = 6, D = 3, H = 4, STEPS = 6, BATCH = 4, TOKENS = STEPS * BATCH };
+static const int32_t token[TOKENS] = {
+    0, 1, 4, 1, 1, 3, 0, 0, 2, 4, 4, 1, 0, 3, 3, 3, 1, 0, 4, 0, 1, 0, 3, 1
+}; /* never 5 */
+
+/* What one run gives: the loss, then all gradients; "y" where it is marked; and what its plan does. */
+typedef struct result {
+    double loss;
+    float g[400];
+    int64_t n;
+    int64_t multiplications; /* of all products */
+    int rows[2];             /* how many rows each of the first two parameters' gradients is known to have; -1: any */
+} result;
+
+typedef tl_tensor loss_graph(tl_scope *s, tl_tensor ids, tl_tensor x); /* ids [STEPS, BATCH], x [TOKENS, D] */
+
+static int64_t multiplications(const tl_plan *p)
+{
+    int64_t n = 0;
+    for (uint32_t k = 0; k < p->n_instr; k++) {
+        const tl_instr *i = &p->instr[k];
+        if (i->op->role != TL_ROLE_PRODUCT) continue;
+        const tl_product_attr *a = i->attr;
+        n += tl_desc_size(i->desc) * i->desc[1].dim[a->ta ? 0 : 1];
+    }
+    return n;
+}
+
+static result run_loss(loss_graph *f, const char *passes_on)
+{
+    static float x[TOKENS * D];
+    int32_t ids[TOKENS];
+    uint64_t seed = 3;
+    for (int i = 0; i < COUNT(x); i++) x[i] = (float)noise(&seed);
+    memcpy(ids, token, sizeof ids);
+    passes(passes_on);
+    tl_model *model = tl_model_new(.seed = 7);
+    tl_tape *t = tl_tape_new(model, .training = true);
+    tl_scope *s = tl_root(t);
+    const tl_array in[] = { IDS(ids, STEPS, BATCH), FLOATS(x, TOKENS, D) };
+    const tl_tensor a = tl_input(s, "ids", in[0]), b = tl_input(s, "x", in[1]), loss = f(s, a, b);
+    tl_output(s, "loss", loss);
+    tl_backward(loss);
+    tl_plan *plan = tl_compile(t);
+    cr_assert(plan, "%s", tl_message());
+    tl_tape_free(t);
+    tl_session *session = tl_session_new(model);
+    for (int k = 0; k < 2; k++) cr_assert(tl_run(session, plan, in, 2) == TL_OK, "%s", tl_message());
+    result r = { .loss = tl_get_scalar(session, "loss"),
+                 .n = tl_model_size(model),
+                 .multiplications = multiplications(plan) };
+    cr_assert(r.n <= COUNT(r.g));
+    memcpy(r.g, tl_session_read_gradients(session, NULL, NULL), (size_t)r.n * sizeof *r.g);
+    for (int k = 0; k < 2; k++) {
+        int64_t n = -1;
+        if (k < tl_model_count(model) && !tl_session_rows(session, k, &n)) n = -1;
+        r.rows[k] = (int)n;
+    }
+    tl_session_free(session);
+    tl_plan_free(plan);
+    tl_model_free(model);
+    return r;
+}
+
+/* Sums of some ten numbers of size 1, added up in another order. */
+static bool close(const result *a, const result *b)
+{
+    bool same = fabs(a->loss - b->loss) < 1e-5 * (1 + fabs(a->loss));
+    for (int64_t i = 0; i < a->n; i++) same &= fabsf(a->g[i] - b->g[i]) < 1e-5f * (1 + fabsf(a->g[i]));
+    return same;
+}
+
+static tl_tensor table(tl_scope *s, const char *name) { return tl_param(s, name, TL_DIMS(V, D), .init = normal); }
+static tl_tensor matrix(tl_scope *s, const char *name) { return tl_param(s, name, TL_DIMS(D, H), .init = normal); }
+static tl_tensor bias(tl_scope *s, const char *name) { return tl_param(s, name, TL_DIMS(H), .init = normal); }
+static tl_tensor energy(tl_tensor z) { return tl_sum(tl_mul(tl_tanh(z), tl_tanh(z)), TL_ALL); }
+static tl_tensor flat(tl_tensor x) { return tl_reshape(x, TL_DIMS(tl_size(x) / tl_dim(x, -1), tl_dim(x, -1))); }
+static tl_tensor times(tl_tensor c, tl_tensor x, tl_tensor W) { return tl_gemm(c, x, W, false, false); }
+
+/* All rows at once; step by step; one look-up a step; two matrices and a sum; and as a network has it. */
+static tl_tensor at_once(tl_scope *s, tl_tensor ids, tl_tensor x)
+{
+    (void)x;
+    return energy(times(bias(s, "b"), flat(tl_gather(table(s, "E"), ids)), matrix(s, "W")));
+}
+static tl_tensor by_steps(tl_scope *s, tl_tensor ids, tl_tensor x)
+{
+    (void)x;
+    tl_tensor all = tl_gather(table(s, "E"), ids), loss = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        tl_scope *at = tl_step(s, t);
+        const tl_tensor e = energy(times(bias(at, "b"), tl_at(all, t), matrix(at, "W")));
+        loss = t ? tl_add(loss, e) : e;
+    }
+    return loss;
+}
+static tl_tensor in_each_step(tl_scope *s, tl_tensor ids, tl_tensor x)
+{
+    (void)x;
+    tl_tensor h = tl_full(s, TL_DIMS(BATCH, H), 0.5);
+    for (int t = 0; t < STEPS; t++) {
+        tl_scope *at = tl_step(s, t);
+        const tl_tensor e = tl_gather(table(at, "E"), tl_at(ids, t));
+        h = tl_mul(tl_tanh(times(TL_NONE, e, matrix(at, "W"))), tl_add(h, times(bias(at, "c"), e, matrix(at, "U"))));
+    }
+    return energy(h);
+}
+static tl_tensor both_directions(tl_scope *s, tl_tensor ids, tl_tensor x)
+{
+    (void)x;
+    return energy(tl_bidirectional(s, tl_gather(table(s, "E"), ids), tl_mgu_cell(), .units = H));
+}
+
+/* V D H multiplications for TOKENS D H: in the product, in W's gradient and in E's. */
+Test(algebra, rows_are_looked_up_in_a_product)
+{
+    const int64_t few = V * D * H, many = TOKENS * D * H;
+    tl_set_exact(false);
+    result a = run_loss(at_once, "-all"), b = run_loss(at_once, "");
+    cr_assert(a.multiplications == 3 * many && b.multiplications == 3 * few && close(&a, &b));
+    a = run_loss(by_steps, "-all"), b = run_loss(by_steps, "");
+    cr_assert(a.multiplications == 3 * many && b.multiplications == 3 * few && close(&a, &b));
+    a = run_loss(in_each_step, "-all"), b = run_loss(in_each_step, "");
+    cr_assert(a.multiplications == 6 * many && b.multiplications == 6 * few && close(&a, &b));
+    a = run_loss(both_directions, "-lookup"), b = run_loss(both_directions, "");
+    cr_assert(a.multiplications - b.multiplications == 4 * 3 * (many - few) && close(&a, &b));
+    const char *const others[] = { "-cse", "-simplify", "-defer", "-batch", "-all,+lookup" };
+    a = run_loss(by_steps, "-all");
+    for (int k = 0; k < COUNT(others); k++) {
+        b = run_loss(by_steps, others[k]);
+        cr_expect(b.multiplications == 3 * few && close(&a, &b), "%s", others[k]);
+    }
+}
+
+/* In exact mode, what is added up in order stays so: only the forward product changes, and no bit. */
+Test(algebra, looking_up_changes_no_bit_in_exact_mode)
+{
+    loss_graph *const f[] = { at_once, by_steps, in_each_step, both_directions };
+    for (int k = 0; k < COUNT(f); k++) {
+        const result a = run_loss(f[k], "-all"), b = run_loss(f[k], "");
+        cr_expect(a.loss == b.loss && !memcmp(a.g, b.g, (size_t)a.n * sizeof *a.g), "graph %d", k);
+        cr_expect(b.multiplications < a.multiplications, "graph %d", k);
+    }
+}
+
+/* ---- and where they are not ---------------------------------------------------------------------------------------- */
+
+#define LOSS(name, ...)                                                                                                \
+    static tl_tensor name(tl_scope *s, tl_tensor ids, tl_tensor x)                                                     \
+    {                                                                                                                  \
+        (void)s, (void)ids, (void)x;                                                                                   \
+        __VA_ARGS__                                                                                                    \
+    }
+static tl_tensor rows(tl_scope *s, tl_tensor ids) { return flat(tl_gather(table(s, "E"), ids)); }
+
+/* A table of as many rows as are gathered. */
+LOSS(large_table, {
+    const tl_tensor E = tl_param(s, "E", TL_DIMS(TOKENS, D), .init = normal);
+    return energy(times(bias(s, "b"), flat(tl_gather(E, ids)), matrix(s, "W")));
+})
+/* Each step has a weight, or a start, of its own. */
+LOSS(own_weights, {
+    tl_tensor all = tl_gather(table(s, "E"), ids), y[STEPS];
+    for (int t = 0; t < STEPS; t++)
+        y[t] = times(TL_NONE, tl_at(all, t), matrix(s, (const char *[]){ "a", "b", "c", "d", "e", "f" }[t]));
+    return energy(tl_concat(STEPS, y, 0));
+})
+LOSS(own_starts, {
+    const tl_tensor W = tl_stop_gradient(matrix(s, "W")), all = tl_stop_gradient(tl_gather(table(s, "E"), ids));
+    tl_tensor y[STEPS];
+    for (int t = 0; t < STEPS; t++)
+        y[t] = times(bias(s, (const char *[]){ "a", "b", "c", "d", "e", "f" }[t]), tl_at(all, t), W);
+    return energy(tl_concat(STEPS, y, 0));
+})
+/* Each row starts from its own. */
+LOSS(start_of_rows, {
+    const tl_tensor start = tl_param(s, "start", TL_DIMS(TOKENS, H), .init = normal);
+    return energy(times(start, tl_stop_gradient(rows(s, ids)), tl_stop_gradient(matrix(s, "W"))));
+})
+LOSS(start_of_columns, {
+    const tl_tensor start = tl_param(s, "start", TL_DIMS(TOKENS, 1), .init = normal);
+    return energy(times(start, tl_stop_gradient(rows(s, ids)), tl_stop_gradient(matrix(s, "W"))));
+})
+/* Something lies between. */
+LOSS(masked_rows, {
+    const tl_tensor e = tl_where(tl_less(x, tl_neg(x)), rows(s, ids), tl_full(s, TL_SCALAR, 0));
+    return energy(times(bias(s, "b"), e, matrix(s, "W")));
+})
+LOSS(tapped_rows,
+     return energy(times(bias(s, "b"), tl_tap(s, tl_stop_gradient(rows(s, ids)), seen, NULL), matrix(s, "W")));)
+/* Two rows as one; rows cut through. */
+LOSS(pairs_of_rows, {
+    const tl_tensor W = tl_param(s, "W", TL_DIMS(2 * D, H), .init = normal);
+    return energy(times(bias(s, "b"), tl_reshape(rows(s, ids), TL_DIMS(TOKENS / 2, 2 * D)), W));
+})
+LOSS(shifted_rows, {
+    const tl_tensor line = tl_reshape(rows(s, ids), TL_DIMS(TOKENS * D));
+    const tl_tensor e = tl_reshape(tl_slice(line, 0, 1, 1 + D * (TOKENS - 1)), TL_DIMS(TOKENS - 1, D));
+    return energy(times(bias(s, "b"), e, matrix(s, "W")));
+})
+LOSS(columns_of_rows, {
+    const tl_tensor W = tl_param(s, "W", TL_DIMS(D - 1, H), .init = normal);
+    return energy(times(bias(s, "b"), tl_slice(rows(s, ids), 1, 0, D - 1), W));
+})
+/* Two tables in turn: no run of links has more rows than the table. */
+LOSS(tables_in_turn, {
+    tl_tensor loss = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        tl_scope *at = tl_step(s, t);
+        const tl_tensor E = tl_stop_gradient(table(at, t % 2 ? "E" : "F"));
+        const tl_tensor e = energy(
+            times(bias(at, t % 2 ? "b" : "c"), tl_gather(tl_scale(E, t), tl_at(ids, t)), matrix(at, "W")));
+        loss = t ? tl_add(loss, e) : e;
+    }
+    return loss;
+})
+
+static tl_tensor step_rows(tl_tensor x, int t) { return tl_slice(x, 0, BATCH * t, BATCH * (t + 1)); }
+/* Rows on the left and on the right in turn. */
+LOSS(sides_in_turn, {
+    tl_tensor all = tl_gather(table(s, "E"), ids), c = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        const tl_tensor e = tl_stop_gradient(tl_at(all, t));
+        c = tl_gemm(c, t % 2 ? e : step_rows(x, t), t % 2 ? step_rows(x, t) : e, true, false);
+    }
+    return tl_sum(tl_mul(tl_tanh(c), tl_slice(table(s, "F"), 0, 0, D)), TL_ALL);
+})
+/* A column that each column starts from is no link. */
+LOSS(column_before, {
+    tl_tensor all = tl_stop_gradient(tl_gather(table(s, "E"), ids)), c = TL_NONE;
+    for (int t = 0; t < STEPS; t++)
+        c = tl_gemm(c, tl_at(all, t), t ? step_rows(x, t) : tl_slice(step_rows(x, t), 1, 0, 1), true, false);
+    return tl_sum(tl_mul(tl_tanh(c), tl_slice(table(s, "F"), 0, 0, D)), TL_ALL);
+})
+/* Rows that are added at ids are looked at before: as they are, under another shape, within their own sum. */
+static tl_tensor square_of(tl_scope *s, const char *name)
+{
+    return tl_stop_gradient(tl_param(s, name, TL_DIMS(D, D), .init = normal));
+}
+static tl_tensor added(tl_scope *s, tl_tensor rows, tl_tensor ids, tl_tensor seen)
+{
+    const tl_tensor c = tl_scatter_add(TL_NONE, rows, ids, V);
+    return tl_mul(tl_sum(table(s, "F"), TL_ALL), tl_add(tl_sum(tl_tanh(c), TL_ALL), tl_sum(tl_tanh(seen), TL_ALL)));
+}
+LOSS(seen_before, {
+    const tl_tensor g = times(TL_NONE, x, square_of(s, "a"));
+    return added(s, g, tl_reshape(ids, TL_DIMS(TOKENS)), g);
+})
+LOSS(seen_reshaped, {
+    const tl_tensor g = tl_reshape(times(TL_NONE, x, square_of(s, "a")), TL_DIMS(STEPS, BATCH, D));
+    return added(s, g, ids, g);
+})
+LOSS(seen_within, {
+    const tl_tensor g = times(TL_NONE, x, square_of(s, "a"));
+    return added(s, times(g, x, square_of(s, "b")), tl_reshape(ids, TL_DIMS(TOKENS)), g);
+})
+
+Test(algebra, rows_are_multiplied_where_looking_up_is_wrong_or_does_not_pay)
+{
+    static const struct {
+        const char *name;
+        loss_graph *f;
+    } row[] = {
+#define SAME(f) { #f, f }
+        SAME(large_table),    SAME(own_weights),   SAME(own_starts),    SAME(start_of_rows), SAME(start_of_columns),
+        SAME(masked_rows),    SAME(tapped_rows),   SAME(pairs_of_rows), SAME(shifted_rows),  SAME(columns_of_rows),
+        SAME(tables_in_turn), SAME(sides_in_turn), SAME(seen_before),   SAME(seen_reshaped), SAME(seen_within),
+    };
+    tl_set_exact(false);
+    for (int k = 0; k < COUNT(row); k++) {
+        const result a = run_loss(row[k].f, "-all"), b = run_loss(row[k].f, "");
+        cr_expect(a.multiplications == b.multiplications, "%s: %d multiplications of %d", row[k].name,
+                  (int)b.multiplications, (int)a.multiplications);
+        cr_expect(close(&a, &b), "%s", row[k].name);
+    }
+}
+
+/* ---- and where in part --------------------------------------------------------------------------------------------- */
+
+/* The gradient with respect to the rows is a result: it needs its product. */
+LOSS(rows_asked_for, {
+    const tl_tensor e = rows(s, ids), loss = energy(times(bias(s, "b"), e, matrix(s, "W")));
+    tl_tensor d;
+    tl_grad(loss, &e, 1, &d);
+    return tl_add(loss, tl_sum(tl_stop_gradient(d), TL_ALL));
+})
+/* The rows are used as they are, besides; in the product's own sum; with two matrices. */
+LOSS(rows_used_besides, {
+    const tl_tensor e = rows(s, ids);
+    return tl_add(energy(times(bias(s, "b"), e, matrix(s, "W"))), energy(e));
+})
+/* The table is an operand of the output's product: its gradient starts from that one. */
+LOSS(tied_table, {
+    const tl_tensor E = table(s, "E"), z = times(bias(s, "b"), flat(tl_gather(E, ids)), matrix(s, "W"));
+    return energy(tl_gemm(TL_NONE, tl_matmul(z, tl_full(s, TL_DIMS(H, D), 0.3)), E, false, true));
+})
+LOSS(weight_turned, {
+    const tl_tensor W = tl_param(s, "W", TL_DIMS(H, D), .init = normal);
+    return energy(tl_gemm(bias(s, "b"), rows(s, ids), W, false, true));
+})
+/* A sum of products by hand, looked at half way. */
+LOSS(seen_half_way, {
+    tl_tensor all = tl_stop_gradient(tl_gather(table(s, "E"), ids)), c = TL_NONE, half = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        c = tl_gemm(c, tl_at(all, t), tl_slice(x, 0, BATCH * t, BATCH * (t + 1)), true, false);
+        if (t == 2) half = c;
+    }
+    return tl_sum(
+        tl_mul(matrix(s, "W"), tl_slice(tl_matmul(tl_add(tl_tanh(c), tl_sigmoid(half)), matrix(s, "U")), 0, 0, D)),
+        TL_ALL);
+})
+LOSS(added_half_way, {
+    tl_tensor c = TL_NONE, half = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        tl_scope *at = tl_step(s, t);
+        c = tl_scatter_add(
+            c, times(TL_NONE, tl_slice(x, 0, BATCH * t, BATCH * (t + 1)), tl_stop_gradient(matrix(at, "W"))),
+            tl_at(ids, t), V);
+        if (t == 2) half = c;
+    }
+    return tl_sum(tl_mul(bias(s, "b"), tl_add(tl_tanh(c), tl_sigmoid(half))), TL_ALL);
+})
+
+/* One matrix, turned every other time: rows that it multiplies are added up apart from those that it multiplies turned. */
+LOSS(turned_in_turn, {
+    const tl_tensor W = square_of(s, "a");
+    tl_tensor c = TL_NONE;
+    for (int t = 0; t < STEPS; t++)
+        c = tl_scatter_add(c, tl_gemm(TL_NONE, step_rows(x, t), W, false, t % 2), tl_at(ids, t), V);
+    return tl_sum(tl_mul(tl_tanh(c), table(s, "F")), TL_ALL);
+})
+
+Test(algebra, what_can_be_looked_up_is_where_something_else_looks_on)
+{
+    const int64_t few = V * D * H, many = TOKENS * D * H;
+    const struct {
+        const char *name;
+        loss_graph *f;
+        int64_t without, with;
+    } row[] = {
+        { "rows_asked_for", rows_asked_for, 3 * many, 2 * few + many },
+        { "rows_used_besides", rows_used_besides, 3 * many, 3 * few },
+        { "tied_table", tied_table, 0, 0 },
+        { "weight_turned", weight_turned, 3 * many, 3 * few },
+        { "seen_half_way", seen_half_way, TOKENS * D * D + 2 * D * D * H, 2 * V * D * D + 2 * D * D * H },
+        { "column_before", column_before, ((STEPS - 1) * D + 1) * D * BATCH, V * D * D + D * BATCH },
+        { "turned_in_turn", turned_in_turn, TOKENS * D * D, 2 * V * D * D },
+        { "added_half_way", added_half_way, many, 2 * few },
+    };
+    tl_set_exact(false);
+    for (int k = 0; k < COUNT(row); k++) {
+        const result a = run_loss(row[k].f, "-lookup"), b = run_loss(row[k].f, "");
+        cr_expect(!row[k].without || (a.multiplications == row[k].without && b.multiplications == row[k].with),
+                  "%s: %d multiplications, %d without", row[k].name, (int)b.multiplications, (int)a.multiplications);
+        cr_expect(close(&a, &b), "%s", row[k].name);
+    }
+}
+
+/* ---- one-hot ------------------------------------------------------------------------------------------------------- */
+
+LOSS(one_hot, {
+    const tl_tensor W = tl_param(s, "W", TL_DIMS(V, H), .init = normal);
+    return energy(times(bias(s, "b"), flat(tl_one_hot(ids, V)), W));
+})
+LOSS(one_hot_steps, {
+    const tl_tensor W = tl_param(s, "W", TL_DIMS(V, H), .init = normal);
+    tl_tensor loss = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        const tl_tensor e = energy(times(TL_NONE, tl_one_hot(tl_at(ids, t), V), W));
+        loss = t ? tl_add(loss, e) : e;
+    }
+    return loss;
+})
+LOSS(one_hot_turned, {
+    const tl_tensor W = tl_param(s, "W", TL_DIMS(H, V), .init = normal);
+    return energy(tl_gemm(bias(s, "b"), flat(tl_one_hot(ids, V)), W, false, true));
+})
+
+/* Added to one row, that is, to each: there is no such sum of rows at ids. */
+LOSS(one_hot_on_row, {
+    const tl_tensor c = tl_gemm(bias(s, "b"), flat(tl_one_hot(ids, V)), tl_concat(LIST(x, tl_slice(x, 1, 0, 1)), 1),
+                                true, false);
+    return energy(c);
+})
+
+Test(algebra, one_hot_rows_pick_rows_of_the_matrix)
+{
+    const int64_t many = TOKENS * V * H;
+    tl_set_exact(false);
+    result a = run_loss(one_hot, "-all"), b = run_loss(one_hot, "");
+    cr_assert(a.multiplications == 2 * many && b.multiplications == 0 && close(&a, &b));
+    a = run_loss(one_hot_steps, "-all"), b = run_loss(one_hot_steps, "");
+    cr_assert(a.multiplications == 2 * many && b.multiplications == 0 && close(&a, &b));
+    a = run_loss(one_hot_turned, "-all"), b = run_loss(one_hot_turned, "");
+    cr_assert(b.multiplications == a.multiplications && close(&a, &b));
+    a = run_loss(one_hot_on_row, "-all"), b = run_loss(one_hot_on_row, "");
+    cr_assert(b.multiplications == a.multiplications && close(&a, &b));
+    tl_set_exact(true); /* 0 times what is infinite is no 0, and a sum that begins with -0 is no -0 */
+    a = run_loss(one_hot, "-all"), b = run_loss(one_hot, "");
+    cr_assert(b.multiplications == a.multiplications);
+}
+
+/* ---- which rows a gradient has ------------------------------------------------------------------------------------- */
+
+/* Five of the table's rows are used, whatever way the gradient is made; of other parameters nothing is known. */
+Test(algebra, the_rows_that_were_used_stay_known)
+{
+    for (int exact = 0; exact < 2; exact++) {
+        tl_set_exact(exact);
+        result r = run_loss(at_once, "");
+        cr_expect(r.rows[0] == -1 && r.rows[1] == 5, "%d %d", r.rows[0], r.rows[1]);
+        r = run_loss(by_steps, "");
+        cr_expect(r.rows[0] == 5 && r.rows[1] == -1, "%d %d", r.rows[0], r.rows[1]);
+        r = run_loss(in_each_step, "");
+        cr_expect(r.rows[0] == 5 && r.rows[1] == -1, "%d %d", r.rows[0], r.rows[1]);
+        r = run_loss(tied_table, "");
+        cr_expect(r.rows[0] == -1 && r.rows[1] == -1);
+        r = run_loss(one_hot, "");
+        cr_expect(r.rows[0] == -1 && r.rows[1] == -1);
+    }
+}
+
+/* An id out of range is an error of the run's, at the line of the look-up. */
+Test(algebra, ids_are_checked_where_they_are_looked_up)
+{
+    tl_set_exact(false);
+    passes("");
+    tl_model *model = tl_model_new();
+    tl_tape *t = tl_tape_new(model);
+    int32_t ids[TOKENS] = { V };
+    const tl_array in = IDS(ids, STEPS, BATCH);
+    const tl_tensor x = tl_input(tl_root(t), "ids", in), E = table(tl_root(t), "E");
+    const int line = __LINE__ + 1;
+    const tl_tensor e = tl_gather(E, x);
+    tl_output(tl_root(t), "y", times(TL_NONE, flat(e), matrix(tl_root(t), "W")));
+    tl_plan *plan = tl_compile(t);
+    cr_assert(plan && multiplications(plan) == V * D * H);
+    tl_tape_free(t);
+    tl_session *session = tl_session_new(model);
+    cr_assert(tl_run(session, plan, &in, 1) == TL_E_INDEX);
+    cr_has(tl_message(), AT_LINE(line));
+    tl_session_free(session);
+    tl_plan_free(plan);
+    tl_model_free(model);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+Test(algebra, every_allocation_may_fail)
+{
+    passes("");
+    tl_set_exact(false);
+    bool passed = false;
+    for (uint64_t k = 1; !passed && k < 9000; k++) {
+        tl_model *model = tl_model_new();
+        tl_tape *t = tl_tape_new(model);
+        tl_scope *s = tl_root(t);
+        const tl_tensor ids = tl_input(s, "ids", IDS(NULL, STEPS, BATCH));
+        const tl_tensor h = tl_lstm(s, tl_embedding(s, ids, .vocab = V, .units = 3), .units = 17);
+        const tl_tensor o = tl_simple_rnn(s, tl_one_hot(ids, V), .units = 17, .name = "other");
+        tl_backward(tl_sum(tl_mul(tl_mul(h, o), tl_tanh(tl_const(s, TL_DIMS(1), (double[]){ 2 }))), TL_ALL));
+        tl_fail_allocation(k);
+        tl_plan *plan = tl_compile(t);
+        tl_fail_allocation(0);
+        passed = plan != NULL;
+        cr_assert(passed || tl_tape_status(t) == TL_E_MEMORY, "%s", tl_message());
+        tl_plan_free(plan);
+        tl_tape_free(t);
+        tl_model_free(model);
+        cr_assert(tl_live_bytes() == 0, "allocation %d", (int)k);
+    }
+    cr_assert(passed);
+}

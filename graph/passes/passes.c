@@ -4,15 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_batch, tl_pass_constants, tl_pass_cse, tl_pass_defer, tl_pass_pack, tl_pass_schedule,
-    tl_pass_simplify;
+extern const tl_pass tl_pass_batch, tl_pass_constants, tl_pass_cse, tl_pass_defer, tl_pass_lookup, tl_pass_pack,
+    tl_pass_schedule, tl_pass_simplify;
 
 /* Those without a function work on the plan itself (keep.c, place.c, fuse.c). */
 static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = { "fuse", NULL };
 
+/* Look-ups come before sums over time are put together: what they make of weights' gradients are such sums. */
 static const tl_pass *const passes[] = {
-    &tl_pass_cse,  &tl_pass_simplify, &tl_pass_constants, &tl_pass_defer, &tl_pass_batch,
-    &tl_pass_pack, &tl_pass_schedule, &keep,              &place,         &fuse,
+    &tl_pass_cse,   &tl_pass_simplify, &tl_pass_constants, &tl_pass_lookup, &tl_pass_defer,
+    &tl_pass_batch, &tl_pass_pack,     &tl_pass_schedule,  &keep,           &place,
+    &fuse,
 };
 enum { PASSES = sizeof passes / sizeof *passes };
 
@@ -187,6 +189,7 @@ static bool copy_lists(tl_rewrite *w)
     COPY_LIST(next)
     COPY_LIST(tap)
     COPY_LIST(gradient)
+    COPY_LIST(used)
     for (uint32_t k = 0; k < w->from->n_input; k++) {
         tl_tape *t = w->to;
         if (!TL_GROW(t->input, k, t->cap_input) || !TL_GROW(t->input_name, k, t->cap_input_name) ||
@@ -207,6 +210,7 @@ static void map_lists(tl_rewrite *w)
     for (uint32_t k = 0; k < t->n_next; k++) t->next[k].id = w->map[t->next[k].id];
     for (uint32_t k = 0; k < t->n_tap; k++) t->tap[k] = w->map[t->tap[k]];
     for (uint32_t k = 0; k < t->n_gradient; k++) t->gradient[k].id = w->map[t->gradient[k].id];
+    for (uint32_t k = 0; k < w->from->n_used; k++) t->used[k].id = w->map[t->used[k].id];
 }
 
 /* from -> another tape; NULL if memory is short. */
