@@ -284,7 +284,7 @@ typedef struct call {
     const tl_ref *ref;
     uint32_t n_in;
     int64_t row, rows; /* the first of the rows that it works on, of how many in all */
-    enum { COMPUTES, COPIES, CLEARS } does;
+    enum { COMPUTES, COPIES, CLEARS, LISTS } does;
     int64_t room; /* in the arena, of `work` bytes */
     size_t work;
 } call;
@@ -406,7 +406,7 @@ static bool check_call(checker *c, const call *q)
         if (!there && id) return fail(c, "operand %u is missing", k);
         if (there && !check_operand(c, q, k, id)) return false;
     }
-    if (q->does == COMPUTES && node->op->role == TL_ROLE_TAP) return true; /* it looks, and writes nothing */
+    if (q->does == LISTS || (q->does == COMPUTES && node->op->role == TL_ROLE_TAP)) return true; /* writes nothing */
     if (!mark_written(c, q->desc, q->ref[0], false) || !clear_room(c, q->room, q->work)) return false;
     for (uint32_t k = 0; k < q->n_in; k++)
         if (q->ref[1 + k].base != TL_BASE_NONE && !check_overlap(c, q, k)) return false;
@@ -415,11 +415,11 @@ static bool check_call(checker *c, const call *q)
 
 /* ---- one instruction ----------------------------------------------------------------------------------------- */
 
-static call call_of(const checker *c, tl_kernel kernel, const struct tl_op *op, uint32_t place, const tl_desc *desc,
-                    const tl_ref *ref, uint32_t n_in)
+static call call_of(const checker *c, tl_kernel kernel, const struct tl_op *op, const void *attr, uint32_t place,
+                    const tl_desc *desc, const tl_ref *ref, uint32_t n_in)
 {
     call q = { .node = c->b->place_node[place], .op = op, .desc = desc, .ref = ref, .n_in = n_in, .rows = 1 };
-    if (kernel == tl_rows_kernel) q.does = CLEARS;
+    if (kernel == tl_rows_kernel) q.does = ((const tl_plan_table *)attr)->all ? LISTS : CLEARS;
     else if (op != node_at(c, q.node)->op) q.does = COPIES;
     return q;
 }
@@ -439,7 +439,7 @@ static bool check_fused(checker *c, const tl_instr *in)
             if (m->n_in >= sizeof ref / sizeof *ref) return fail(c, "a member has %u operands", m->n_in);
             for (uint32_t k = 0; k <= m->n_in; k++)
                 ref[k] = m->at[k] == UINT16_MAX ? (tl_ref){ TL_BASE_NONE, 0 } : at[m->at[k]];
-            call q = call_of(c, m->kernel, m->op, m->place, m->desc[row + f->tile > f->rows], ref, m->n_in);
+            call q = call_of(c, m->kernel, m->op, m->attr, m->place, m->desc[row + f->tile > f->rows], ref, m->n_in);
             q.row = row;
             q.rows = f->rows;
             if (!check_call(c, &q)) return false;
@@ -453,7 +453,7 @@ static bool check_instruction(checker *c)
     const tl_instr *in = &c->b->plan->instr[c->at];
     c->calls++;
     if (in->fused) return clear_room(c, in->work, c->b->draft[c->at].work) && check_fused(c, in);
-    call q = call_of(c, in->kernel, in->op, in->place, in->desc, in->ref, in->n_in);
+    call q = call_of(c, in->kernel, in->op, in->attr, in->place, in->desc, in->ref, in->n_in);
     q.room = in->work;
     if (q.does == COMPUTES && in->op->work) q.work = in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr);
     return check_call(c, &q);

@@ -294,7 +294,7 @@ Test(census, a_plan_of_nothing)
 
 Test(profile, groups_what_is_alike)
 {
-    begin("-batch,-fuse");
+    begin("-batch,-fuse,-keep");
     recurrence(6);
     tl_plan *p = compiled();
     tl_session *s = run(p, 1, 6);
@@ -503,7 +503,7 @@ Test(plan_dot, states_and_steps)
 
 static int nodes_of_steps(int T)
 {
-    begin("");
+    begin("-keep");
     tl_backward(recurrence(T));
     tl_plan *p = compiled();
     char *dot = tl_plan_dot(p), path[1024];

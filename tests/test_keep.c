@@ -263,6 +263,7 @@ static tl_tensor thrice_other_constant(tl_scope *s, tl_tensor W)
 
 Test(keep, found_again_by_content)
 {
+    setenv("TL_PASSES", "-constants", 1); /* of what they compute nothing would be left to keep */
     tl_model *m = tl_model_new();
     set_W(m, 1, 2);
     calls = 0;
