@@ -18,6 +18,11 @@ static void pack_panel(real *restrict to, const product_matrix *b, int64_t k, in
 {
     const real *from = b->p + k * b->row + j * b->col;
     const int64_t row = b->row, col = b->col;
+    if (col == 1 && columns == TILE_WIDTH) {
+        for (int64_t p = 0; p < depth; p++)
+            for (int i = 0; i < TILE_WIDTH; i += W) vstore(to + p * width + i, vload(from + p * row + i));
+        return;
+    }
     if (col == 1) {
         for (int64_t p = 0; p < depth; p++)
             for (int i = 0; i < columns; i++) to[p * width + i] = from[p * row + i];

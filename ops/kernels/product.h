@@ -5,8 +5,9 @@
  *
  * so that neither tiling nor packing, splitting or transposing changes a bit. A tile of up to TILE_ROWS x 2 vectors
  * of c is kept in registers while k runs. b comes in panels as wide as a tile, at most TL_PANEL_DEPTH deep: packed
- * into `work`, where they stay in the L1 cache while all rows pass, or from where they are, if b was packed before or
- * there are few rows.
+ * into `work`, where they stay in the L1 cache while a block of rows passes, or from where they are, if b was packed
+ * before or there are few rows. While a tile is computed, the next tile's part of c and a piece of the next panel are
+ * fetched.
  */
 #ifndef TL_PRODUCT_H
 #define TL_PRODUCT_H
@@ -14,9 +15,12 @@
 #include "ops/kernels/panel.h"
 
 #define TL_PANEL_DEPTH 256
-#define TL_BLOCK_ROWS 240              /* of a, read from the L2 cache once for each panel */
-#define TL_DIRECT_ROWS (3 * TILE_ROWS) /* up to so many rows b is not worth packing */
-#define TL_NARROW 4096                 /* elements of a from which a narrow product is transposed */
+#define TL_BLOCK_ROWS (1920 / (int)sizeof(real)) /* of a, read from the L2 cache once for each panel */
+#define TL_DIRECT_ROWS (3 * TILE_ROWS)           /* up to so many rows b is not worth packing */
+#define TL_AHEAD_ROWS (8 * TILE_ROWS)            /* from so many rows on the next panel is fetched meanwhile */
+#define TL_NARROW 4096                           /* elements of a from which a narrow product is transposed */
+/* A single row of tiles takes several panels at once if it is low: sums enough to hide what an addition takes. */
+enum { WIDE_ROWS = TILE_ROWS / 4, WIDE = 4 };
 
 typedef struct product {
     int64_t m, n, k;
@@ -27,7 +31,29 @@ typedef struct product {
     real *work;       /* for one panel */
 } product;
 
-/* A tile of c, `columns` wide, against a panel of b with rows ldb apart. */
+#if defined __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#define NO_UNROLL _Pragma("GCC unroll 1")
+#endif
+
+/* Where a tile finds what comes after it: every FETCH_STEPS steps of k it asks for the lines there, as wide as a tile, and
+ * goes on by `step` bytes. Asked for all at once they would hold up the loads of the tile itself. */
+enum { FETCH_STEPS = 16, LINE = 64, TILE_LINES = (2 * VECTOR_BYTES + LINE - 1) / LINE };
+typedef struct fetch_list {
+    const char *p;
+    int64_t step;
+} fetch_list;
+
+static inline __attribute__((always_inline)) void fetch(fetch_list *s)
+{
+    UNROLL for (int i = 0; i < TILE_LINES; i++) __builtin_prefetch(s->p + i * LINE);
+    s->p += s->step;
+}
+
+/* A tile of c, `columns` wide, against a panel of b with rows ldb apart, or several panels. */
 typedef struct tile_args {
     int64_t k;
     const real *a;
@@ -39,42 +65,64 @@ typedef struct tile_args {
     real *c;
     int64_t ldc;
     int columns;
+    int64_t panel;
+    fetch_list next_c, next_b;
 } tile_args;
 
-#if defined __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+/* x + n bytes */
+static inline const real *after(const real *x, int64_t n) { return (const real *)(const void *)((const char *)x + n); }
 
 static inline __attribute__((always_inline)) void tile(const tile_args *t, const int rows, const int vectors,
                                                        const bool part)
 {
-    vec sum[TILE_ROWS][2];
+    vec sum[TILE_ROWS][2 * WIDE];
     const int last = vectors - 1;
     const vmask mask = vfirst(part ? t->columns - last * W : 0);
-    const real *a = t->a, *b = t->b; /* NULL where k is 0, and then not looked at */
-    const int64_t a_row = t->a_row, a_col = t->a_col, ldb = t->ldb;
-#define AT(v) (part && (v) == last)
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++)
+    fetch_list next_c = t->next_c, next_b = t->next_b;
+    const real *b = t->b, *from = t->from; /* a and b NULL where k is 0, and then not looked at */
+    real *c = t->c;
+    const int64_t size = sizeof(real), a_row = t->a_row * size, b_row = t->ldb * size;
+    int64_t a_col = t->a_col * size;
+    __asm__("" : "+r"(a_col)); /* lest it makes one loop for a_col 1 and one for others */
+    const int64_t panel = t->panel, ldf = t->ldf, ldc = t->ldc;
+    const real *a[(TILE_ROWS + 3) / 4]; /* of every fourth row: few enough for registers */
+    UNROLL for (int i = 0; i < rows; i += 4)
     {
-        const real *f = t->from ? t->from + i * t->ldf + v * W : NULL;
-        sum[i][v] = !f ? vzero() : AT(v) ? vload_part(f, mask) : vload(f);
+        a[i / 4] = after(t->a, i * a_row);
+        __asm__("" : "+r"(a[i / 4])); /* lest the compiler keeps an offset for each row instead */
     }
-    for (int64_t k = t->k; k > 0; k--, a += a_col, b += ldb) {
-        vec y[2];
-        UNROLL for (int v = 0; v < vectors; v++) y[v] = AT(v) ? vload_part(b + v * W, mask) : vload(b + v * W);
-        UNROLL for (int i = 0; i < rows; i++)
+#define AT(v) (part && (v) == last)
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = !from   ? vzero()
+                                                             : AT(v) ? vload_part(from + v * W, mask)
+                                                                     : vload(from + v * W);
+        if (from) from += ldf;
+    }
+    for (int64_t left = t->k; left > 0; left -= FETCH_STEPS) {
+        fetch(&next_c);
+        fetch(&next_b);
+        NO_UNROLL for (int k = left < FETCH_STEPS ? (int)left : FETCH_STEPS; k > 0; k--)
         {
-            const vec x = vspread(a + i * a_row);
-            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vfma(x, y[v], sum[i][v]);
+            vec y[2 * WIDE];
+            UNROLL for (int v = 0; v < vectors; v++)
+            {
+                const real *p = b + v / 2 * panel + v % 2 * W;
+                y[v] = AT(v) ? vload_part(p, mask) : vload(p);
+            }
+            UNROLL for (int i = 0; i < rows; i++)
+            {
+                const vec x = vspread(after(a[i / 4], i % 4 * a_row));
+                UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = vfma(x, y[v], sum[i][v]);
+            }
+            UNROLL for (int i = 0; i < rows; i += 4) a[i / 4] = after(a[i / 4], a_col);
+            b = after(b, b_row);
         }
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++)
+    UNROLL for (int i = 0; i < rows; i++, c += ldc) UNROLL for (int v = 0; v < vectors; v++)
     {
-        real *c = t->c + i * t->ldc + v * W;
-        if (AT(v)) vstore_part(c, mask, sum[i][v]);
-        else vstore(c, sum[i][v]);
+        if (AT(v)) vstore_part(c + v * W, mask, sum[i][v]);
+        else vstore(c + v * W, sum[i][v]);
     }
 #undef AT
 }
@@ -89,6 +137,19 @@ TILES(TILE)
 #define TILE(rows) { { tile_##rows##_1, tile_##rows##_1_part }, { tile_##rows##_2, tile_##rows##_2_part } },
 static void (*const tiles[TILE_ROWS][2][2])(const tile_args *) = { TILES(TILE) };
 #undef TILE
+#define TILE(rows)                                                                                                     \
+    static void wide_tile_##rows(const tile_args *t) { tile(t, rows, 2 * WIDE, false); }
+WIDE_TILES(TILE)
+#undef TILE
+#define TILE(rows) wide_tile_##rows,
+static void (*const wide_tiles[WIDE_ROWS])(const tile_args *) = { WIDE_TILES(TILE) };
+#undef TILE
+
+static inline void run_tile(const tile_args *t, int rows)
+{
+    if (t->columns > TILE_WIDTH) wide_tiles[rows - 1](t);
+    else tiles[rows - 1][t->columns > W][t->columns % W != 0](t);
+}
 
 /* Does not lie by rows: computed in a buffer. */
 static void odd_tile(const tile_args *odd, int rows, int64_t col, int64_t from_col)
@@ -100,44 +161,76 @@ static void odd_tile(const tile_args *odd, int rows, int64_t col, int64_t from_c
     if (t.from) t.from = buffer;
     t.c = buffer;
     t.ldf = t.ldc = TILE_WIDTH;
-    tiles[rows - 1][t.columns > W][t.columns % W != 0](&t);
+    run_tile(&t, rows);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < t.columns; j++) odd->c[i * odd->ldc + j * col] = buffer[i * TILE_WIDTH + j];
 }
 
+/* A piece of the panel at (k, j) of b for each tile of a pass over the panel before it: `tile` elements from one to the next. */
+typedef struct panel_ahead {
+    const real *p;
+    int64_t tile, step;
+} panel_ahead;
+
+static panel_ahead next_panel(const product *s, int64_t rows, int64_t k, int64_t j)
+{
+    if (rows < TL_AHEAD_ROWS || k >= s->k) return (panel_ahead){ s->c, 0, 0 }; /* done too soon to help */
+    const real *p = s->b.p + k * s->b.row;
+    if (s->panel) p += j / TILE_WIDTH * s->panel;
+    else p += j * s->b.col;
+    if (s->panel || s->b.col == 1) return (panel_ahead){ p, TL_PANEL_DEPTH / FETCH_STEPS * s->b.row, s->b.row };
+    return (panel_ahead){ p, s->b.col, FETCH_STEPS };
+}
+
 /* Rows i..i+rows-1 against one panel, dealt out evenly to tiles. t->a points at row 0. */
-static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, int64_t j, product_matrix from)
+static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, int64_t j, product_matrix from,
+                      panel_ahead next)
 {
     const bool odd = s->col != 1 || (from.p && from.col != 1);
-    const real *a = t->a;
-    for (int64_t left = (rows + TILE_ROWS - 1) / TILE_ROWS, end = i + rows; left > 0; left--) {
-        const int height = (int)((end - i + left - 1) / left);
-        t->a = a + i * s->a.row;
-        t->from = from.p ? from.p + i * from.row + j * from.col : NULL;
-        t->ldf = from.row;
-        t->c = s->c + i * s->row + j * s->col;
-        if (odd) odd_tile(t, height, s->col, from.col);
-        else tiles[height - 1][t->columns > W][t->columns % W != 0](t);
-        i += height;
+    const int64_t n = (rows + TILE_ROWS - 1) / TILE_ROWS, low = rows / n, high = rows % n;
+    const product_matrix start = from.p && from.row ? from : (product_matrix){ s->c, s->row, s->col };
+    tile_args u = *t;
+    u.a += i * s->a.row;
+    u.c = s->c + i * s->row + j * s->col;
+    u.from = from.p ? from.p + i * from.row + j * from.col : NULL;
+    u.ldf = from.row;
+    u.next_c.step = start.row * (int64_t)sizeof(real);
+    u.next_b.step = next.step * (int64_t)sizeof(real);
+    const real *ahead = start.p + i * start.row + j * start.col, *const top = ahead + t->columns * start.col;
+    for (int64_t p = 0; p < n; p++) {
+        const int height = (int)(low + (p < high));
+        ahead = p + 1 < n ? ahead + height * start.row : top;
+        u.next_c.p = (const char *)ahead;
+        u.next_b.p = (const char *)(next.p + p * next.tile);
+        if (odd) odd_tile(&u, height, s->col, from.col);
+        else run_tile(&u, height);
+        u.a += height * s->a.row;
+        u.c += height * s->row;
+        if (u.from) u.from += height * from.row;
     }
-    t->a = a;
 }
 
 static void product_rows(const product *s, int64_t i, int64_t rows)
 {
     const bool direct = s->panel || (s->b.col == 1 && rows <= TL_DIRECT_ROWS);
+    const bool wide = direct && rows <= WIDE_ROWS && s->col == 1 && (!s->from.p || s->from.col == 1);
     const int64_t panel = s->panel ? s->panel : TILE_WIDTH;
     product_matrix from = s->from;
     int64_t k = 0;
     do {
         const int64_t depth = s->k - k < TL_PANEL_DEPTH ? s->k - k : TL_PANEL_DEPTH;
-        tile_args t = { .k = depth, .a = s->a.p + k * s->a.col, .a_row = s->a.row, .a_col = s->a.col, .ldc = s->row };
-        for (int64_t j = 0; j < s->n; j += TILE_WIDTH) {
-            t.columns = s->n - j < TILE_WIDTH ? (int)(s->n - j) : TILE_WIDTH;
+        tile_args t = {
+            .k = depth, .a = s->a.p + k * s->a.col, .a_row = s->a.row, .a_col = s->a.col, .ldc = s->row, .panel = panel
+        };
+        for (int64_t j = 0; j < s->n; j += t.columns) {
+            const int64_t left = s->n - j, width = wide && left >= WIDE * TILE_WIDTH ? WIDE * TILE_WIDTH : TILE_WIDTH;
+            t.columns = (int)(left < width ? left : width);
             t.b = direct ? s->b.p + k * s->b.row + j / TILE_WIDTH * panel : s->work;
             t.ldb = direct ? s->b.row : t.columns > W ? TILE_WIDTH : W;
+            const panel_ahead next = left > width ? next_panel(s, rows, k, j + width)
+                                                  : next_panel(s, rows, k + depth, 0);
             if (!direct) pack_panel(s->work, &s->b, k, depth, j, t.columns, (int)t.ldb);
-            pass_rows(s, &t, i, rows, j, from);
+            pass_rows(s, &t, i, rows, j, from, next);
         }
         from = (product_matrix){ s->c, s->row, s->col };
         k += depth;
@@ -163,9 +256,21 @@ static void product_blocks(const product *s)
 static void product_run(const product *s)
 {
     if (is_one_tile(s)) {
-        const tile_args t = { s->k,      s->a.p,      s->a.row, s->a.col, s->b.p,   s->b.row,
-                              s->from.p, s->from.row, s->c,     s->row,   (int)s->n };
-        tiles[s->m - 1][s->n > W][s->n % W != 0](&t);
+        tile_args t = { s->k,
+                        s->a.p,
+                        s->a.row,
+                        s->a.col,
+                        s->b.p,
+                        s->b.row,
+                        s->from.p,
+                        s->from.row,
+                        s->c,
+                        s->row,
+                        (int)s->n,
+                        0,
+                        { (const char *)s->c, 0 },
+                        { (const char *)s->c, 0 } };
+        run_tile(&t, (int)s->m);
     } else if (s->n < W / 2 && !s->panel && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
         product_blocks(&(product){ .m = s->n,
                                    .n = s->m,

@@ -13,15 +13,18 @@ static inline double tl_fma_f64(double a, double b, double c) { return fma(a, b,
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
 #define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
+#define WIDE_TILES(T) T(1) T(2) T(3)
 #elif defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
 #define VECTOR_BYTES 32
 #define TILE_ROWS 6
 #define TILES(T) T(1) T(2) T(3) T(4) T(5) T(6)
+#define WIDE_TILES(T) T(1)
 #else
 #define VECTOR_BYTES 16
 #define TILE_ROWS 4
 #define TILES(T) T(1) T(2) T(3) T(4)
+#define WIDE_TILES(T) T(1)
 #endif
 
 enum { W = VECTOR_BYTES / sizeof(real) };
