@@ -3,6 +3,7 @@
  *
  *     dop(a) = g op(b)^T,  dop(b) = op(a)^T g,  dC0 = g, summed over what was broadcast */
 #include "ops/define.h"
+#include "ops/kernels/blocks.h"
 #include "ops/kernels/kernels.h"
 #ifdef TL_REAL
 
@@ -72,13 +73,13 @@ static bool matmul_shape(tl_shape_rule *r)
     return r->n_in < 3 || start_shape(r, &r->in[2]);
 }
 
-/* A panel of b, as wide as two of the widest vectors (128 bytes) and up to 256 deep. */
 static size_t matmul_work(const tl_desc *out, const tl_desc *in, int n_in, const void *attr)
 {
-    (void)out;
     (void)n_in;
-    const int64_t k = in->dim[in->rank - (((const tl_product_attr *)attr)->ta ? 2 : 1)];
-    return (size_t)(k < 256 ? k : 256) * 128;
+    const bool t = ((const tl_product_attr *)attr)->ta;
+    const int last = in->rank - 1;
+    const int64_t bytes = in->stride[last - 1] * (in->dtype == TL_F64 ? 8 : 4);
+    return tl_product_work(in->dim[last - t], tl_product_copies(in->dim[last], out->dim[out->rank - 1], t, bytes));
 }
 
 static tl_tensor gemm(tl_tensor a, tl_tensor b, bool ta, bool tb) { return tl_gemm(TL_NONE, a, b, ta, tb); }

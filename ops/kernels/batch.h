@@ -6,9 +6,20 @@
 #include "ops/kernels/product.h"
 
 #define tl_blas TL_JOIN2(tl_blas_, TL_TYPE)
-/* Multiply-adds and rows from which OpenBLAS is no slower, measured; it is never used in exact mode. */
+
+/* Multiply-adds and rows from which OpenBLAS is used, but in exact mode never; as measured (bench/gemm). With AVX-512 the
+ * tiles of product.h are as fast or faster at all sizes. With AVX2 they are on the one machine measured, which is newer
+ * than those that have nothing better. Without a fused multiply-add in hardware each is a call. */
+#if VECTOR_BYTES == 64
+#define TL_BLAS_MIN_WORK HUGE_VAL
+#define TL_BLAS_MIN_ROWS 1
+#elif defined __FP_FAST_FMAF || defined __FMA__
 #define TL_BLAS_MIN_WORK 2.5e8
 #define TL_BLAS_MIN_ROWS 64
+#else
+#define TL_BLAS_MIN_WORK 64
+#define TL_BLAS_MIN_ROWS 1
+#endif
 
 /* One product of the batch, and how far the next one is along each batch axis. */
 typedef struct batch_product {
@@ -105,7 +116,7 @@ static void batch_next(batch_product *s)
 static void run_blas(const batch_product *s)
 {
     const product *p = &s->one;
-    for (int64_t i = 0; p->from.p && i < p->m; i++)
+    for (int64_t i = 0; p->from.p && p->from.p != p->c && i < p->m; i++)
         for (int64_t j = 0; j < p->n; j++) p->c[i * p->row + j] = p->from.p[i * p->from.row + j * p->from.col];
     const tl_blas_product q = { .m = p->m,
                                 .n = p->n,

@@ -12,13 +12,13 @@
 #ifndef TL_PRODUCT_H
 #define TL_PRODUCT_H
 
+#include "ops/kernels/blocks.h"
 #include "ops/kernels/panel.h"
 
-#define TL_PANEL_DEPTH 256
-#define TL_BLOCK_ROWS (1920 / (int)sizeof(real)) /* of a, read from the L2 cache once for each panel */
-#define TL_DIRECT_ROWS (3 * TILE_ROWS)           /* up to so many rows b is not worth packing */
-#define TL_AHEAD_ROWS (8 * TILE_ROWS)            /* from so many rows on the next panel is fetched meanwhile */
-#define TL_NARROW 4096                           /* elements of a from which a narrow product is transposed */
+#define TL_BLOCK_ROWS (TL_BLOCK_BYTES / (int)sizeof(real)) /* of a, read from the L2 cache once for each panel */
+#define TL_DIRECT_ROWS (3 * TILE_ROWS)                     /* up to so many rows b is not worth packing */
+#define TL_AHEAD_ROWS (8 * TILE_ROWS) /* from so many rows on the next panel is fetched meanwhile */
+#define TL_NARROW 4096                /* elements of a from which a narrow product is transposed */
 /* A single row of tiles takes several panels at once if it is low: sums enough to hide what an addition takes. */
 enum { WIDE_ROWS = TILE_ROWS / 4, WIDE = 4 };
 
@@ -28,7 +28,7 @@ typedef struct product {
     int64_t panel;             /* b was packed before: how far its panels are apart; 0: it was not */
     real *c;
     int64_t row, col; /* strides of c */
-    real *work;       /* for one panel */
+    real *work;       /* for one panel, and for a block of a where product_copies_a() says so */
 } product;
 
 #if defined __clang__
@@ -41,7 +41,7 @@ typedef struct product {
 
 /* Where a tile finds what comes after it: every FETCH_STEPS steps of k it asks for the lines there, as wide as a tile, and
  * goes on by `step` bytes. Asked for all at once they would hold up the loads of the tile itself. */
-enum { FETCH_STEPS = 16, LINE = 64, TILE_LINES = (2 * VECTOR_BYTES + LINE - 1) / LINE };
+enum { FETCH_STEPS = 16, TILE_BYTES = 2 * VECTOR_BYTES };
 typedef struct fetch_list {
     const char *p;
     int64_t step;
@@ -49,7 +49,8 @@ typedef struct fetch_list {
 
 static inline __attribute__((always_inline)) void fetch(fetch_list *s)
 {
-    UNROLL for (int i = 0; i < TILE_LINES; i++) __builtin_prefetch(s->p + i * LINE);
+    UNROLL for (int i = 0; i < TILE_BYTES; i += TL_LINE) __builtin_prefetch(s->p + i);
+    __builtin_prefetch(s->p + TILE_BYTES - 1); /* rows need not begin on a line */
     s->p += s->step;
 }
 
@@ -182,7 +183,7 @@ static panel_ahead next_panel(const product *s, int64_t rows, int64_t k, int64_t
     return (panel_ahead){ p, s->b.col, FETCH_STEPS };
 }
 
-/* Rows i..i+rows-1 against one panel, dealt out evenly to tiles. t->a points at row 0. */
+/* Rows i..i+rows-1 against one panel, dealt out evenly to tiles. t->a points at row i. */
 static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, int64_t j, product_matrix from,
                       panel_ahead next)
 {
@@ -190,7 +191,6 @@ static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, i
     const int64_t n = (rows + TILE_ROWS - 1) / TILE_ROWS, low = rows / n, high = rows % n;
     const product_matrix start = from.p && from.row ? from : (product_matrix){ s->c, s->row, s->col };
     tile_args u = *t;
-    u.a += i * s->a.row;
     u.c = s->c + i * s->row + j * s->col;
     u.from = from.p ? from.p + i * from.row + j * from.col : NULL;
     u.ldf = from.row;
@@ -210,18 +210,37 @@ static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, i
     }
 }
 
+/* The k-th elements of a's rows lie together, and those of all k in the same few places of the cache: a block of them is
+ * copied to rows of its own, of an odd number of lines. */
+static const real *copy_block(const product *s, tile_args *t, int64_t k, int64_t i, int64_t rows)
+{
+    const int64_t line = TL_LINE / sizeof(real), row = ((rows / line + 1) | 1) * line;
+    real *to = s->work + TL_PANEL_DEPTH * TILE_WIDTH;
+    for (int64_t p = 0; p < t->k; p++) memcpy(to + p * row, s->a.p + (k + p) * s->a.col + i, (size_t)rows * sizeof *to);
+    t->a_col = row;
+    return to;
+}
+
+/* n in pieces of the same size, a multiple of what a tile fetches at a time: a shallow one at the end would be little but
+ * reading and writing c. */
+static int64_t even_piece(int64_t n, int64_t most)
+{
+    const int64_t pieces = n ? (n + most - 1) / most : 1, piece = (n + pieces - 1) / pieces;
+    return (piece + FETCH_STEPS - 1) / FETCH_STEPS * FETCH_STEPS;
+}
+
 static void product_rows(const product *s, int64_t i, int64_t rows)
 {
+    const bool copies = tl_product_copies(s->m, s->n, s->a.row == 1 && s->a.col != 1, s->a.col * (int64_t)sizeof(real));
     const bool direct = s->panel || (s->b.col == 1 && rows <= TL_DIRECT_ROWS);
     const bool wide = direct && rows <= WIDE_ROWS && s->col == 1 && (!s->from.p || s->from.col == 1);
-    const int64_t panel = s->panel ? s->panel : TILE_WIDTH;
+    const int64_t panel = s->panel ? s->panel : TILE_WIDTH, most = even_piece(s->k, TL_PANEL_DEPTH);
     product_matrix from = s->from;
     int64_t k = 0;
     do {
-        const int64_t depth = s->k - k < TL_PANEL_DEPTH ? s->k - k : TL_PANEL_DEPTH;
-        tile_args t = {
-            .k = depth, .a = s->a.p + k * s->a.col, .a_row = s->a.row, .a_col = s->a.col, .ldc = s->row, .panel = panel
-        };
+        const int64_t depth = s->k - k < most ? s->k - k : most;
+        tile_args t = { .k = depth, .a_row = s->a.row, .a_col = s->a.col, .ldc = s->row, .panel = panel };
+        t.a = copies ? copy_block(s, &t, k, i, rows) : s->a.p + k * s->a.col + i * s->a.row;
         for (int64_t j = 0; j < s->n; j += t.columns) {
             const int64_t left = s->n - j, width = wide && left >= WIDE * TILE_WIDTH ? WIDE * TILE_WIDTH : TILE_WIDTH;
             t.columns = (int)(left < width ? left : width);
@@ -256,20 +275,20 @@ static void product_blocks(const product *s)
 static void product_run(const product *s)
 {
     if (is_one_tile(s)) {
-        tile_args t = { s->k,
-                        s->a.p,
-                        s->a.row,
-                        s->a.col,
-                        s->b.p,
-                        s->b.row,
-                        s->from.p,
-                        s->from.row,
-                        s->c,
-                        s->row,
-                        (int)s->n,
-                        0,
-                        { (const char *)s->c, 0 },
-                        { (const char *)s->c, 0 } };
+        const fetch_list nothing = { (const char *)s->c, 0 };
+        const tile_args t = { .k = s->k,
+                              .a = s->a.p,
+                              .a_row = s->a.row,
+                              .a_col = s->a.col,
+                              .b = s->b.p,
+                              .ldb = s->b.row,
+                              .from = s->from.p,
+                              .ldf = s->from.row,
+                              .c = s->c,
+                              .ldc = s->row,
+                              .columns = (int)s->n,
+                              .next_c = nothing,
+                              .next_b = nothing };
         run_tile(&t, (int)s->m);
     } else if (s->n < W / 2 && !s->panel && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
         product_blocks(&(product){ .m = s->n,
