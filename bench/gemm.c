@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bench/meter.h"
-#include "graph/tape.h"
+#include "meter.h"
 #include "ops/kernels/kernels.h"
 
 /* c [m, n] += op(a) op(b), as in each step, over all steps, and in the layers around */

@@ -47,11 +47,11 @@ typedef struct fetch_list {
     int64_t step;
 } fetch_list;
 
-static inline __attribute__((always_inline)) void fetch(fetch_list *s)
+static inline __attribute__((always_inline)) void fetch(const fetch_list *s, int64_t i)
 {
-    UNROLL for (int i = 0; i < TILE_BYTES; i += TL_LINE) __builtin_prefetch(s->p + i);
-    __builtin_prefetch(s->p + TILE_BYTES - 1); /* rows need not begin on a line */
-    s->p += s->step;
+    const char *const p = s->p + i * s->step;
+    UNROLL for (int at = 0; at < TILE_BYTES; at += TL_LINE) __builtin_prefetch(p + at);
+    __builtin_prefetch(p + TILE_BYTES - 1); /* rows need not begin on a line */
 }
 
 /* A tile of c, `columns` wide, against a panel of b with rows ldb apart, or several panels. */
@@ -79,7 +79,6 @@ static inline __attribute__((always_inline)) void tile(const tile_args *t, const
     vec sum[TILE_ROWS][2 * WIDE];
     const int last = vectors - 1;
     const vmask mask = vfirst(part ? t->columns - last * W : 0);
-    fetch_list next_c = t->next_c, next_b = t->next_b;
     const real *b = t->b, *from = t->from; /* a and b NULL where k is 0, and then not looked at */
     real *c = t->c;
     const int64_t size = sizeof(real), a_row = t->a_row * size, b_row = t->ldb * size;
@@ -100,9 +99,12 @@ static inline __attribute__((always_inline)) void tile(const tile_args *t, const
                                                                      : vload(from + v * W);
         if (from) from += ldf;
     }
+    int64_t fetched = 0;
     for (int64_t left = t->k; left > 0; left -= FETCH_STEPS) {
-        fetch(&next_c);
-        fetch(&next_b);
+        if (left > FETCH_STEPS) {
+            fetch(&t->next_c, fetched);
+            fetch(&t->next_b, fetched++);
+        }
         NO_UNROLL for (int k = left < FETCH_STEPS ? (int)left : FETCH_STEPS; k > 0; k--)
         {
             vec y[2 * WIDE];
@@ -173,9 +175,9 @@ typedef struct panel_ahead {
     int64_t tile, step;
 } panel_ahead;
 
-static panel_ahead next_panel(const product *s, int64_t rows, int64_t k, int64_t j)
+static panel_ahead next_panel(const product *s, int64_t k, int64_t j)
 {
-    if (rows < TL_AHEAD_ROWS || k >= s->k) return (panel_ahead){ s->c, 0, 0 }; /* done too soon to help */
+    if (k >= s->k) return (panel_ahead){ s->c, 0, 0 };
     const real *p = s->b.p + k * s->b.row;
     if (s->panel) p += j / TILE_WIDTH * s->panel;
     else p += j * s->b.col;
@@ -190,24 +192,25 @@ static void pass_rows(const product *s, tile_args *t, int64_t i, int64_t rows, i
     const bool odd = s->col != 1 || (from.p && from.col != 1);
     const int64_t n = (rows + TILE_ROWS - 1) / TILE_ROWS, low = rows / n, high = rows % n;
     const product_matrix start = from.p && from.row ? from : (product_matrix){ s->c, s->row, s->col };
-    tile_args u = *t;
-    u.c = s->c + i * s->row + j * s->col;
-    u.from = from.p ? from.p + i * from.row + j * from.col : NULL;
-    u.ldf = from.row;
-    u.next_c.step = start.row * (int64_t)sizeof(real);
-    u.next_b.step = next.step * (int64_t)sizeof(real);
+    const real *const a = t->a;
+    t->c = s->c + i * s->row + j * s->col;
+    t->from = from.p ? from.p + i * from.row + j * from.col : NULL;
+    t->ldf = from.row;
+    t->next_c.step = start.row * (int64_t)sizeof(real);
+    t->next_b.step = next.step * (int64_t)sizeof(real);
     const real *ahead = start.p + i * start.row + j * start.col, *const top = ahead + t->columns * start.col;
     for (int64_t p = 0; p < n; p++) {
         const int height = (int)(low + (p < high));
         ahead = p + 1 < n ? ahead + height * start.row : top;
-        u.next_c.p = (const char *)ahead;
-        u.next_b.p = (const char *)(next.p + p * next.tile);
-        if (odd) odd_tile(&u, height, s->col, from.col);
-        else run_tile(&u, height);
-        u.a += height * s->a.row;
-        u.c += height * s->row;
-        if (u.from) u.from += height * from.row;
+        t->next_c.p = (const char *)ahead;
+        t->next_b.p = (const char *)(next.p + p * next.tile);
+        if (odd) odd_tile(t, height, s->col, from.col);
+        else run_tile(t, height);
+        t->a += height * s->a.row;
+        t->c += height * s->row;
+        if (t->from) t->from += height * from.row;
     }
+    t->a = a;
 }
 
 /* The k-th elements of a's rows lie together, and those of all k in the same few places of the cache: a block of them is
@@ -225,7 +228,8 @@ static const real *copy_block(const product *s, tile_args *t, int64_t k, int64_t
  * reading and writing c. */
 static int64_t even_piece(int64_t n, int64_t most)
 {
-    const int64_t pieces = n ? (n + most - 1) / most : 1, piece = (n + pieces - 1) / pieces;
+    if (n <= most) return n;
+    const int64_t pieces = (n + most - 1) / most, piece = (n + pieces - 1) / pieces;
     return (piece + FETCH_STEPS - 1) / FETCH_STEPS * FETCH_STEPS;
 }
 
@@ -235,6 +239,8 @@ static void product_rows(const product *s, int64_t i, int64_t rows)
     const bool direct = s->panel || (s->b.col == 1 && rows <= TL_DIRECT_ROWS);
     const bool wide = direct && rows <= WIDE_ROWS && s->col == 1 && (!s->from.p || s->from.col == 1);
     const int64_t panel = s->panel ? s->panel : TILE_WIDTH, most = even_piece(s->k, TL_PANEL_DEPTH);
+    const bool ahead = rows >= TL_AHEAD_ROWS; /* few are done too soon for it to help */
+    panel_ahead next = { s->c, 0, 0 };
     product_matrix from = s->from;
     int64_t k = 0;
     do {
@@ -246,8 +252,7 @@ static void product_rows(const product *s, int64_t i, int64_t rows)
             t.columns = (int)(left < width ? left : width);
             t.b = direct ? s->b.p + k * s->b.row + j / TILE_WIDTH * panel : s->work;
             t.ldb = direct ? s->b.row : t.columns > W ? TILE_WIDTH : W;
-            const panel_ahead next = left > width ? next_panel(s, rows, k, j + width)
-                                                  : next_panel(s, rows, k + depth, 0);
+            if (ahead) next = left > width ? next_panel(s, k, j + width) : next_panel(s, k + depth, 0);
             if (!direct) pack_panel(s->work, &s->b, k, depth, j, t.columns, (int)t.ldb);
             pass_rows(s, &t, i, rows, j, from, next);
         }
@@ -259,14 +264,37 @@ static void product_rows(const product *s, int64_t i, int64_t rows)
 /* Most products of small networks are one tile. */
 static bool is_one_tile(const product *s)
 {
-    return s->m <= TILE_ROWS && s->n <= TILE_WIDTH && s->k <= TL_PANEL_DEPTH && s->b.col == 1 && s->col == 1 &&
+    return s->m <= TILE_ROWS && s->n <= TILE_WIDTH && s->k <= TL_PANEL_DEPTH && s->col == 1 &&
            (!s->from.p || s->from.col == 1);
+}
+
+static void product_tile(const product *s)
+{
+    const bool direct = s->b.col == 1;
+    const fetch_list nothing = { (const char *)s->c, 0 };
+    const tile_args t = { .k = s->k,
+                          .a = s->a.p,
+                          .a_row = s->a.row,
+                          .a_col = s->a.col,
+                          .b = direct ? s->b.p : s->work,
+                          .ldb = direct     ? s->b.row
+                                 : s->n > W ? TILE_WIDTH
+                                            : W,
+                          .from = s->from.p,
+                          .ldf = s->from.row,
+                          .c = s->c,
+                          .ldc = s->row,
+                          .columns = (int)s->n,
+                          .next_c = nothing,
+                          .next_b = nothing };
+    if (!direct) pack_panel(s->work, &s->b, 0, s->k, 0, t.columns, (int)t.ldb);
+    run_tile(&t, (int)s->m);
 }
 
 static void product_blocks(const product *s)
 {
     for (int64_t i = 0, left = (s->m + TL_BLOCK_ROWS - 1) / TL_BLOCK_ROWS; left > 0; left--) {
-        const int64_t rows = (s->m - i + left - 1) / left;
+        const int64_t rows = left == 1 ? s->m - i : (s->m - i + left - 1) / left;
         product_rows(s, i, rows);
         i += rows;
     }
@@ -275,21 +303,7 @@ static void product_blocks(const product *s)
 static void product_run(const product *s)
 {
     if (is_one_tile(s)) {
-        const fetch_list nothing = { (const char *)s->c, 0 };
-        const tile_args t = { .k = s->k,
-                              .a = s->a.p,
-                              .a_row = s->a.row,
-                              .a_col = s->a.col,
-                              .b = s->b.p,
-                              .ldb = s->b.row,
-                              .from = s->from.p,
-                              .ldf = s->from.row,
-                              .c = s->c,
-                              .ldc = s->row,
-                              .columns = (int)s->n,
-                              .next_c = nothing,
-                              .next_b = nothing };
-        run_tile(&t, (int)s->m);
+        product_tile(s);
     } else if (s->n < W / 2 && !s->panel && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
         product_blocks(&(product){ .m = s->n,
                                    .n = s->m,
