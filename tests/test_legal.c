@@ -157,6 +157,16 @@ static void places(tl_scope *s, uint64_t seed)
     tl_backward(tl_sum(tl_tanh(tl_add(p, q)), TL_ALL)); /* one gradient for both */
 }
 
+/* Operands that die, of which the result needs one number again and again: in an instruction of its own, and in a run, whose
+ * first member reads the first row once more for each tile. */
+static void again_and_again(tl_scope *s, uint64_t seed)
+{
+    const tl_tensor line = tl_exp(input(s, "line", seed, TL_DIMS(6))), x = input(s, "x", seed, TL_DIMS(9, 5));
+    tl_output(s, "line", tl_add(line, tl_slice(line, 0, 0, 1)));
+    const tl_tensor z = tl_matmul(x, tl_param(s, "V", TL_DIMS(5, 5), .init = normal));
+    tl_output(s, "rows", tl_tanh(tl_add(x, tl_slice(z, 0, 0, 1))));
+}
+
 static void graph(tl_scope *s, uint64_t seed)
 {
     tl_tensor x[GRAPH_INPUTS], d[GRAPH_INPUTS];
@@ -176,9 +186,11 @@ static void graph(tl_scope *s, uint64_t seed)
 
 enum { RANDOM = 60 };
 static const specimen fixed[] = {
-    { "calls", calls, 1, TL_F32 },       { "lookalikes", lookalikes, 1, TL_F32 }, { "chains", chains, 1, TL_F32 },
-    { "products", products, 1, TL_F32 }, { "words", words, 1, TL_F32 },           { "places", places, 1, TL_F32 },
-    { "chains", chains, 2, TL_F64 },     { "products", products, 2, TL_F64 },     { "places", places, 2, TL_F64 },
+    { "calls", calls, 1, TL_F32 },   { "lookalikes", lookalikes, 1, TL_F32 },
+    { "chains", chains, 1, TL_F32 }, { "products", products, 1, TL_F32 },
+    { "words", words, 1, TL_F32 },   { "places", places, 1, TL_F32 },
+    { "chains", chains, 2, TL_F64 }, { "products", products, 2, TL_F64 },
+    { "places", places, 2, TL_F64 }, { "again and again", again_and_again, 3, TL_F32 },
 };
 
 static specimen specimen_at(int k)
