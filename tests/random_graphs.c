@@ -2,8 +2,8 @@
  *
  *     random_graphs [COUNT [SEED]]        COUNT networks (default 500) from number SEED (default 1) on
  *
- * Each is compiled without passes, and with all, one alone, or all but one, by its number. A network that fails is made
- * smaller before it is reported. */
+ * Each is compiled without passes, and with all, one alone, all but one, or some, by its number. A network that fails is
+ * made smaller before it is reported. */
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,15 +20,22 @@ static void crashed(int sig)
     _exit(2);
 }
 
-/* Which passes are on for network `seed`. */
+/* Which passes are on for network `seed`, be they on tapes or on plans. */
 static const char *passes_of(uint64_t seed)
 {
-    static char words[64];
-    int n = 0;
+    static char words[256];
+    int n = 0, end;
     while (tl_pass_at(n)) n++;
-    const int k = (int)(seed % (uint64_t)(2 * n + 2));
-    if (k >= 2 * n) return "";
-    snprintf(words, sizeof words, k % 2 ? "-%s" : "-all,+%s", tl_pass_at(k / 2)->name);
+    const int k = (int)(seed % (uint64_t)(3 * n + 2));
+    if (k >= 3 * n) return "";
+    if (k < 2 * n) {
+        snprintf(words, sizeof words, k % 2 ? "-%s" : "-all,+%s", tl_pass_at(k / 2)->name);
+        return words;
+    }
+    end = snprintf(words, sizeof words, "-all");
+    for (int i = 0; i < n; i++)
+        if (tl_mix(seed, (uint64_t)i) >> 40 & 1)
+            end += snprintf(words + end, sizeof words - (size_t)end, ",+%s", tl_pass_at(i)->name);
     return words;
 }
 

@@ -45,14 +45,22 @@ SOME void let_go(void)
     while (held.n) free(held.p[--held.n]);
 }
 
-/* An input of random numbers in [-1, 1); of ids below `ids`, if that is not 0. */
+/* A random number in [-1, 1); now and then one of those that rewritings are wrong about: 0, -0, 1, or a denormal one. */
+SOME double any_number(uint64_t *seed, tl_dtype dtype)
+{
+    const double v = noise(seed), special[] = { 0, -0.0, 1, dtype == TL_F64 ? -3e-310 : 3e-40 };
+    const int k = (int)(fabs(noise(seed)) * 40);
+    return k < COUNT(special) ? special[k] : v;
+}
+
+/* An input of such numbers; of ids below `ids`, if that is not 0. */
 SOME tl_tensor random_input(tl_scope *s, const char *name, int ids, uint64_t seed, int rank, const int64_t *dim)
 {
     const tl_dtype dtype = ids ? TL_I32 : tl_tape_model(tl_scope_tape(s))->dtype;
     tl_array a = array_over(NULL, dtype, rank, dim);
     a.data = hold(bytes_in(&a));
     for (int64_t i = 0; i < elements(&a); i++)
-        tl_write(a.data, dtype, i, ids ? floor((noise(&seed) + 1) / 2 * ids) : noise(&seed));
+        tl_write(a.data, dtype, i, ids ? floor((noise(&seed) + 1) / 2 * ids) : any_number(&seed, dtype));
     return tl_input(s, name, a);
 }
 
