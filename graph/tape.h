@@ -493,7 +493,7 @@ struct tl_plan {
     } written;        /* what the tape was asked for, before any pass */
     tl_kept **kept;   /* each after those that it is computed from */
     uint32_t n_kept, cap_kept;
-    bool checked;     /* was it proven? Then each run starts from an arena of signalling NaNs, too */
+    bool checked; /* was it proven? Then each run starts from an arena of signalling NaNs, too */
 };
 
 /* One operation on parameters, constants and other kept values; lives with the model, shared by plans. */
