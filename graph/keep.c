@@ -325,6 +325,8 @@ bool tl_place_kept(tl_build *b, uint32_t i)
     if (!b->lasting || !b->lasting[i] || !n->n_in || !has_lasting_operands(b, n)) return false;
     if (tl_is_view(b->tape, n, &offset)) return tl_place_part(b, i, &b->home[i]);
     const tl_kept *k = value_of(b, i);
-    if (k) b->home[i] = (tl_home){ .ref = { TL_BASE_KEPT, address_of(b->plan->model, k) }, .kept = k };
-    return k;
+    if (!k) return false;
+    b->home[i] = (tl_home){ .ref = { TL_BASE_KEPT, address_of(b->plan->model, k) }, .kept = k };
+    tl_build_note(b, "keep", i, false, "# values depend on parameters alone: computed once per update", 1);
+    return true;
 }

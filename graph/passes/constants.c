@@ -70,6 +70,7 @@ static uint32_t computed(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     constant.op = &tl_op_const;
     constant.attr_size = bytes_of(n);
     constant.n_in = 0;
+    tl_rewrite_note(w, n, "# values computed at compile time", 1);
     return tl_rewrite_emit(w, &constant, NULL);
 }
 

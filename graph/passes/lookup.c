@@ -425,8 +425,21 @@ static void choose_chains(lookup *l, bool *ends)
 static uint32_t emit(lookup *l, uint32_t i, bool end)
 {
     const rows r = looked_up(l, i), q = tl_exact() ? (rows){ 0 } : link_of(l, i);
-    if (r.maker && pays(l, i, r.maker)) return emit_forward(l, i, r);
-    if (end) return emit_chain(l, i);
+    const tl_node *n = &l->t->node[i];
+    const char *W = r.maker ? tl_param_path(l->t, in(l, i, 1)) : NULL;
+    if (r.maker && pays(l, i, r.maker)) {
+        tl_rewrite_note_of(l->w, n, W, "# products became look-ups in a table that is multiplied before", 1);
+        return emit_forward(l, i, r);
+    }
+    if (r.maker)
+        tl_rewrite_left_of(l->w, n, W, "# products of rows of a table: it has more rows than are looked up", 1);
+    if (end) {
+        uint32_t links = 1;
+        for (uint32_t p = before(l, i); p; p = before(l, p)) links++;
+        tl_rewrite_note(l->w, n, "# sums of products: rows are added up at their ids before they are multiplied",
+                        links);
+        return emit_chain(l, i);
+    }
     if (q.maker && role(l, q.maker) == TL_ROLE_ONE_HOT) return emit_one_hot(l, i, q);
     return tl_rewrite_node(l->w, i);
 }

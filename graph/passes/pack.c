@@ -46,7 +46,7 @@ static bool count_uses(packing *p)
     const tl_tape *t = p->w->from;
     for (uint32_t i = 1; i < t->n; i++) {
         const tl_node *n = &t->node[i];
-        if (!packable(p, i)) continue;
+        if (!p->w->live[i] || !packable(p, i)) continue;
         uint64_t *uses = tl_table_put(&p->uses, tl_node_in(t, n, 1), (uint64_t)((const tl_product_attr *)n->attr)->tb,
                                       0);
         if (!uses) return false;
@@ -82,7 +82,12 @@ static uint32_t emit(packing *p, uint32_t i)
     if (!packable(p, i)) return tl_rewrite_node(p->w, i);
     tl_product_attr attr = *(const tl_product_attr *)product.attr;
     const uint32_t b = tl_node_in(t, &product, 1);
-    if (!pays(p, b, attr.tb)) return tl_rewrite_node(p->w, i);
+    if (!pays(p, b, attr.tb)) {
+        tl_rewrite_left_of(p->w, &product, tl_param_path(t, b), "# products: packing weights does not pay for one", 1);
+        return tl_rewrite_node(p->w, i);
+    }
+    tl_rewrite_note_of(p->w, &product, tl_param_path(t, b), "# products read weights that are packed once per update",
+                       1);
     uint32_t in[3] = { 0 };
     for (uint32_t k = 0; k < product.n_in; k++) in[k] = p->w->map[tl_node_in(t, &product, k)];
     if (!(in[1] = panels_of(p, b, attr.tb, &product))) return 0;
@@ -99,7 +104,8 @@ static bool pack(tl_rewrite *w)
     bool well = p.lasting;
     if (well) tl_mark_lasting(w->from, p.lasting);
     well = well && count_uses(&p);
-    for (uint32_t i = 1; i < n && well; i++) well = (w->map[i] = emit(&p, i)) != 0;
+    for (uint32_t i = 1; i < n && well; i++)
+        if (w->live[i]) well = (w->map[i] = emit(&p, i)) != 0;
     tl_table_free(&p.uses);
     tl_table_free(&p.packed);
     tl_resize(p.lasting, n * sizeof *p.lasting, 0);

@@ -358,11 +358,12 @@ static rule *const rules[TL_ROLE_COUNT] = {
     [TL_ROLE_PRODUCT] = product, [TL_ROLE_SUM] = sum,     [TL_ROLE_COPY] = the_same, [TL_ROLE_STOP] = the_same,
 };
 
+const tl_pass tl_pass_simplify = { "simplify", tl_rewrite_all };
+
 uint32_t tl_simplified(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 {
     uint32_t y = n->op->cls == TL_ELEMENTWISE ? unbroadcast(w, n, in) : 0;
     if (!y && rules[n->op->role]) y = rules[n->op->role](w, n, in);
+    if (y && w->pass == &tl_pass_simplify) tl_rewrite_note(w, n, "# operations whose result is there already", 1);
     return y;
 }
-
-const tl_pass tl_pass_simplify = { "simplify", tl_rewrite_all };
