@@ -330,64 +330,6 @@ static void place_view(tl_build *b, uint32_t i)
     b->home[i] = (tl_home){ .ref = { TL_BASE_ARENA, 0 }, .root = i };
 }
 
-/* ---- over what is not needed any more ----------------------------------------------------------------------------------- */
-
-/* Is S read in parts only that have no element in common: the steps of something that was computed for all steps at once? */
-static bool falls_apart(const tl_build *b, uint32_t S)
-{
-    int64_t end = 0;
-    if (!tl_is_result(b, S) || b->whole[S] || b->home[S].ref.base != TL_BASE_ARENA) return false;
-    if (b->tape->node[S].op->role == TL_ROLE_CONCAT) return false; /* its parts are others' places */
-    for (uint32_t j = b->first_user[S]; j < b->first_user[S + 1]; j++) {
-        const tl_node *n = &b->tape->node[b->user[2 * j]];
-        const tl_slice_attr *a = n->attr;
-        if (n->op->role != TL_ROLE_SLICE || a->axis || a->begin < end) return false;
-        end = a->end;
-    }
-    return true;
-}
-
-/* Is something that node i's value is needed for so far away that it must be stored meanwhile? */
-static bool is_stored(const tl_build *b, uint32_t i)
-{
-    enum { FAR = 128 };
-    return b->first_user[i + 1] > b->first_user[i] && b->user[2 * (b->first_user[i + 1] - 1)] > i + FAR;
-}
-
-/* The operand that result i may be made over: a part of something larger, which nothing else looks at; 0: none. */
-static uint32_t part_to_reuse(const tl_build *b, uint32_t i, const bool *own)
-{
-    const tl_node *n = &b->tape->node[i];
-    const bool product = n->op->role == TL_ROLE_PRODUCT;
-    if (!tl_is_result(b, i) || b->home[i].ref.base != TL_BASE_ARENA || !n->op->id) return 0;
-    if (!product && (n->op->cls != TL_ELEMENTWISE || !is_stored(b, i))) return 0;
-    for (uint32_t k = product ? 2 : 0; k < n->n_in; k++) {
-        const uint32_t u = tl_node_in(b->tape, n, k);
-        const tl_shape *s = &b->tape->node[u].shape;
-        if (own[u] && b->first_user[u + 1] - b->first_user[u] == 1 && tl_shape_equal(s, &n->shape) &&
-            s->dtype == n->shape.dtype)
-            return u;
-    }
-    return 0;
-}
-
-/* A product that starts from a step of what was computed for all steps is made over that, and so is what is then made of
- * it: activations lie where the inputs' share of their sums lay. (Blocks as a whole are taken over in assign.c.) own: parts
- * that nothing overlaps; apart: what falls apart into such. */
-static void reuse_part(tl_build *b, uint32_t i, bool *own, bool *apart)
-{
-    if (b->tape->node[i].op->role == TL_ROLE_SLICE && !tl_is_result(b, i)) {
-        own[i] = apart[tl_node_in(b->tape, &b->tape->node[i], 0)] && !b->whole[i];
-        return;
-    }
-    apart[i] = falls_apart(b, i);
-    const uint32_t u = part_to_reuse(b, i, own);
-    if (!u) return;
-    b->stack[i] = b->home[u].root;
-    b->home[i] = b->home[u];
-    own[i] = !b->whole[i];
-}
-
 void tl_place_all(tl_build *b)
 {
     if (!find_users(b)) return;
@@ -396,11 +338,6 @@ void tl_place_all(tl_build *b)
         if (b->live[i] && !tl_place_kept(b, i)) place(b, i);
     place_gradients(b);
     fill_stacks(b);
-    bool *own = tl_build_scratch(b, b->n * sizeof *own), *apart = tl_build_scratch(b, b->n * sizeof *apart);
-    const bool reuse = tl_pass_on("place");
-    for (uint32_t i = 1; i < b->n && !b->failed; i++) {
-        if (!b->live[i]) continue;
-        place_view(b, i);
-        if (reuse) reuse_part(b, i, own, apart);
-    }
+    for (uint32_t i = 1; i < b->n && !b->failed; i++)
+        if (b->live[i]) place_view(b, i);
 }

@@ -215,34 +215,3 @@ static void columns_out(tl_scope *s, tl_tensor x)
 }
 
 Test(place, columns_are_copied_for_those_who_cannot_read_them) { cr_assert(check(columns_out).copies == 2); }
-
-/* Steps of what was computed for all are made over, and what is cut out of them lies there, too. */
-static void steps(tl_scope *s, tl_tensor x)
-{
-    const tl_tensor U = tl_param(s, "U", TL_DIMS(C, C), .init = normal), all = tl_exp(x);
-    tl_tensor h = tl_tanh(tl_slice(x, 0, 0, 2)), y[2];
-    for (int k = 0; k < 3; k++) {
-        const tl_tensor z = tl_gemm(tl_slice(all, 0, 2 * k, 2 * k + 2), h, U, false, false);
-        tl_split(z, 2, 1, y);
-        h = tl_concat(2, (tl_tensor[]){ tl_sigmoid(y[1]), tl_tanh(y[0]) }, 1);
-    }
-    tl_output(s, "a", h);
-}
-/* Where steps overlap, or another looks at one, nothing is made over. */
-static void overlapping(tl_scope *s, tl_tensor x)
-{
-    const tl_tensor U = tl_param(s, "U", TL_DIMS(C, C), .init = normal), all = tl_exp(x);
-    tl_tensor h = tl_tanh(tl_slice(x, 0, 0, 2));
-    for (int k = 0; k < 3; k++) h = tl_gemm(tl_slice(all, 0, k, k + 2), h, U, false, false);
-    tl_output(s, "a", h);
-    const tl_tensor other = tl_sigmoid(x), part = tl_slice(other, 0, 1, 3);
-    h = tl_gemm(part, h, U, false, false);
-    tl_output(s, "b", tl_add(h, part));
-}
-
-Test(place, products_are_made_over_steps_that_nothing_else_needs)
-{
-    setenv("TL_CHECK", "1", 1);
-    check(steps);
-    check(overlapping);
-}
