@@ -18,6 +18,12 @@
     X(SAME_SHAPE, "constants of the same bytes but different shape or element type are one")                           \
     X(ROWS_OF_ONE, "rows of different nodes count as lying together")                                                  \
     X(ROWS_IN_ORDER, "rows of one node count as lying together in any order")                                          \
+    /* split.c */                                                                                                      \
+    X(SPLIT_RANK, "a batch of products is split as if it were one")                                                    \
+    X(SPLIT_AXIS, "rows one below the other are split as if they were columns side by side")                           \
+    X(SPLIT_ORDER, "the parts of a product are added up in another order")                                             \
+    X(SPLIT_ROWS, "columns that are added up are split as if they were rows of the result")                            \
+    X(SPLIT_COLUMNS, "columns that are added up are split as if they were columns of the result")                      \
     /* defer.c */                                                                                                      \
     X(DEFER_ORIENTATION, "a product whose operands do not lie by rows is deferred")                                    \
     X(DEFER_RANK, "a batch of products is deferred as if it were one")                                                 \

@@ -348,7 +348,8 @@ typedef struct result {
     float g[400];
     int64_t n;
     int64_t multiplications; /* of all products */
-    int rows[2];             /* how many rows each of the first two parameters' gradients is known to have; -1: any */
+    int products, instructions;
+    int rows[2]; /* how many rows each of the first two parameters' gradients is known to have; -1: any */
 } result;
 
 typedef tl_tensor loss_graph(tl_scope *s, tl_tensor ids, tl_tensor x); /* ids [STEPS, BATCH], x [TOKENS, D] */
@@ -387,7 +388,9 @@ static result run_loss(loss_graph *f, const char *passes_on)
     for (int k = 0; k < 2; k++) cr_assert(tl_run(session, plan, in, 2) == TL_OK, "%s", tl_message());
     result r = { .loss = tl_get_scalar(session, "loss"),
                  .n = tl_model_size(model),
-                 .multiplications = multiplications(plan) };
+                 .multiplications = multiplications(plan),
+                 .instructions = tl_plan_instructions(plan) };
+    for (uint32_t k = 0; k < plan->n_instr; k++) r.products += plan->instr[k].op->role == TL_ROLE_PRODUCT;
     cr_assert(r.n <= COUNT(r.g));
     memcpy(r.g, tl_session_read_gradients(session, NULL, NULL), (size_t)r.n * sizeof *r.g);
     for (int k = 0; k < 2; k++) {
@@ -783,6 +786,111 @@ Test(algebra, ids_are_checked_where_they_are_looked_up)
     tl_model_free(model);
 }
 
+/* ---- columns that no recurrence goes through ----------------------------------------------------------------------- */
+
+enum { WIDE = 17 };
+static tl_tensor beside(tl_tensor a, tl_tensor b) { return tl_concat(LIST(a, b), 1); }
+static tl_tensor weight(tl_scope *s, int64_t rows, int64_t columns)
+{
+    return tl_param(s, "W", TL_DIMS(rows, columns), .init = tl_uniform(-0.3, 0.3));
+}
+static tl_tensor wide_bias(tl_scope *s) { return tl_param(s, "b", TL_DIMS(WIDE), .init = tl_uniform(-0.3, 0.3)); }
+
+/* h' = tanh(expression of x, h): x of each step, and h, which begins with a half everywhere */
+#define RECURRENCE(name, ...)                                                                                          \
+    static tl_tensor name##_step(tl_scope *s, tl_tensor x, tl_tensor h)                                                \
+    {                                                                                                                  \
+        (void)x;                                                                                                       \
+        return tl_tanh(__VA_ARGS__);                                                                                   \
+    }                                                                                                                  \
+    LOSS(name, return recurrence(s, x, name##_step);)
+static tl_tensor recurrence(tl_scope *s, tl_tensor x, tl_tensor step(tl_scope *s, tl_tensor x, tl_tensor h))
+{
+    tl_tensor h = tl_full(s, TL_DIMS(BATCH, WIDE), 0.5), loss = TL_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        h = step(tl_step(s, t), step_rows(x, t), h);
+        loss = t ? tl_add(loss, energy(h)) : energy(h);
+    }
+    return loss;
+}
+/* The same with a weight each for x and h */
+static tl_tensor in_two(tl_scope *s, tl_tensor x, tl_tensor h, bool turned)
+{
+    const tl_tensor A = tl_param(s, "A", TL_DIMS(turned ? WIDE : D, turned ? D : WIDE), .init = tl_uniform(-0.3, 0.3));
+    const tl_tensor B = tl_param(s, "B", TL_DIMS(WIDE, WIDE), .init = tl_uniform(-0.3, 0.3));
+    return tl_gemm(tl_gemm(wide_bias(s), x, A, false, turned), h, B, false, turned);
+}
+RECURRENCE(as_one, times(wide_bias(s), beside(x, h), weight(s, D + WIDE, WIDE)))
+RECURRENCE(as_two, in_two(s, x, h, false))
+RECURRENCE(turned_as_one, tl_gemm(wide_bias(s), beside(x, h), weight(s, WIDE, D + WIDE), false, true))
+RECURRENCE(turned_as_two, in_two(s, x, h, true))
+RECURRENCE(state_first, times(wide_bias(s), beside(h, x), weight(s, D + WIDE, WIDE)))
+/* Members on one side of a cut stay together. */
+static tl_tensor halves(tl_tensor h) { return beside(tl_slice(h, 1, 0, 7), tl_neg(tl_slice(h, 1, 7, WIDE))); }
+RECURRENCE(of_four, times(wide_bias(s),
+                          tl_concat(LIST(tl_slice(x, 1, 0, 1), tl_slice(x, 1, 1, D), tl_slice(h, 1, 0, 7),
+                                         tl_neg(tl_slice(h, 1, 7, WIDE))),
+                                    1),
+                          weight(s, D + WIDE, WIDE)))
+RECURRENCE(of_two, in_two(s, x, halves(h), false))
+
+/* Two ways to write one cell are one plan, but that the parts of W's gradient are put together at the end. */
+Test(algebra, columns_that_need_no_recurrence_are_split_off)
+{
+    static const struct {
+        const char *name;
+        loss_graph *as_one, *as_two;
+        bool in_order;
+    } row[] = {
+        { "x beside h", as_one, as_two, true },
+        { "W turned", turned_as_one, turned_as_two, true },
+        { "h beside x", state_first, as_two, false },
+        { "four members", of_four, of_two, true },
+    };
+    for (int exact = 0; exact < 2; exact++)
+        for (int k = 0; k < COUNT(row); k++) {
+            tl_set_exact(exact);
+            const result a = run_loss(row[k].as_one, "-all"), b = run_loss(row[k].as_one, "");
+            const result without = run_loss(row[k].as_one, "-split"), two = run_loss(row[k].as_two, "");
+            const bool same = a.loss == b.loss && !memcmp(a.g, b.g, (size_t)a.n * sizeof *a.g);
+            cr_expect(exact ? same : close(&a, &b), "%s: other numbers", row[k].name);
+            if (exact && !row[k].in_order) {
+                cr_expect(b.products == without.products && b.instructions == without.instructions);
+                continue;
+            }
+            cr_expect(b.products == two.products && b.products < without.products + 3 &&
+                          b.multiplications == two.multiplications && b.multiplications < without.multiplications,
+                      "%s: %d products, %d written in two, %d without", row[k].name, b.products, two.products,
+                      without.products);
+            cr_expect(abs(b.instructions - two.instructions) < 3, "%s: %d instructions, %d written in two", row[k].name,
+                      b.instructions, two.instructions);
+        }
+}
+
+/* No recurrence; one through all columns; columns in one array that something else makes. */
+LOSS(no_recurrence, {
+    tl_tensor loss = TL_NONE;
+    for (int t = 1; t < STEPS; t++) {
+        const tl_tensor z = beside(step_rows(x, t), tl_tanh(step_rows(x, t - 1)));
+        const tl_tensor e = energy(times(wide_bias(tl_step(s, t)), z, weight(tl_step(s, t), 2 * D, WIDE)));
+        loss = t > 1 ? tl_add(loss, e) : e;
+    }
+    return loss;
+})
+RECURRENCE(through_all, times(wide_bias(s), beside(tl_tanh(tl_slice(h, 1, 0, D)), h), weight(s, D + WIDE, WIDE)))
+RECURRENCE(masked_columns, times(wide_bias(s), tl_sin(beside(x, h)), weight(s, D + WIDE, WIDE)))
+
+Test(algebra, columns_stay_together_where_nothing_is_won)
+{
+    loss_graph *const f[] = { no_recurrence, through_all, masked_columns };
+    for (int k = 0; k < COUNT(f); k++) {
+        const result a = run_loss(f[k], "-split"), b = run_loss(f[k], "");
+        cr_expect(a.products == b.products && a.instructions == b.instructions, "%d: %d products of %d", k, b.products,
+                  a.products);
+        cr_expect(a.loss == b.loss && !memcmp(a.g, b.g, (size_t)a.n * sizeof *a.g));
+    }
+}
+
 /* ---- memory --------------------------------------------------------------------------------------------------------- */
 
 Test(algebra, every_allocation_may_fail)
@@ -797,7 +905,8 @@ Test(algebra, every_allocation_may_fail)
         const tl_tensor ids = tl_input(s, "ids", IDS(NULL, STEPS, BATCH));
         const tl_tensor h = tl_lstm(s, tl_embedding(s, ids, .vocab = V, .units = 3), .units = 17);
         const tl_tensor o = tl_simple_rnn(s, tl_one_hot(ids, V), .units = 17, .name = "other");
-        tl_backward(tl_sum(tl_mul(tl_mul(h, o), tl_tanh(tl_const(s, TL_DIMS(1), (double[]){ 2 }))), TL_ALL));
+        const tl_tensor e = of_four(tl_in(s, "four"), ids, tl_input(s, "x", FLOATS(NULL, TOKENS, D)));
+        tl_backward(tl_sum(tl_mul(tl_mul(tl_mul(h, o), e), tl_tanh(tl_const(s, TL_DIMS(1), (double[]){ 2 }))), TL_ALL));
         tl_fail_allocation(k);
         tl_plan *plan = tl_compile(t);
         tl_fail_allocation(0);

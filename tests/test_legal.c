@@ -167,6 +167,34 @@ static void again_and_again(tl_scope *s, uint64_t seed)
     tl_output(s, "rows", tl_tanh(tl_add(x, tl_slice(z, 0, 0, 1))));
 }
 
+/* Columns, or rows, of which a recurrence goes through some; what else may be made of them, and of their weights. */
+static void side_by_side(tl_scope *s, uint64_t seed)
+{
+    enum { T = 3, B = 2, D = 5 };
+    const tl_tensor x = input(s, "x", seed, TL_DIMS(T, B, D)), V = tl_param(s, "V", TL_DIMS(D + W, W), .init = normal);
+    const tl_tensor U = tl_param(s, "U", TL_DIMS(D + W, W), .init = normal), S = square(s, "S");
+    const tl_tensor deep = input(s, "deep", seed + 1, TL_DIMS(2, D + W, W));
+    const tl_tensor rows = input(s, "rows", seed + 2, TL_DIMS(B, W)), turned = tl_matmul(deep, tl_transpose(V));
+    tl_tensor h = tl_full(s, TL_DIMS(B, W), 0.5), g = h, r = h;
+    tl_tensor loss = tl_sum(tl_sin(tl_slice(turned, 1, D, D + W)), TL_ALL);
+    for (int t = 0; t < T; t++) {
+        const tl_tensor xt = tl_at(x, t), xh = tl_concat(2, (tl_tensor[]){ xt, h }, 1);
+        const tl_tensor gx = tl_concat(2, (tl_tensor[]){ g, xt }, 1);
+        loss = tl_add(loss, tl_sum(tl_tanh(tl_matmul(xh, tl_sin(U))), TL_ALL)); /* leads nowhere */
+        loss = tl_add(loss, tl_sum(tl_tanh(tl_gemm(TL_NONE, xh, tl_sin(xh), false, true)), TL_ALL));
+        loss = tl_add(loss, tl_sum(tl_tanh(tl_gemm(TL_NONE, tl_sin(xh), xh, false, true)), TL_ALL));
+        h = tl_tanh(tl_matmul(xh, V));
+        g = tl_tanh(tl_matmul(gx, U));
+        r = tl_slice(tl_tanh(tl_matmul(tl_concat(2, (tl_tensor[]){ rows, r }, 0), S)), 0, 1, 1 + B);
+    }
+    loss = tl_add(loss, tl_sum(tl_add(tl_add(h, g), r), TL_ALL));
+    tl_output(s, "h", h);
+    tl_output(s, "g", g);
+    tl_output(s, "r", r);
+    tl_output(s, "loss", loss);
+    tl_backward(loss);
+}
+
 static void graph(tl_scope *s, uint64_t seed)
 {
     tl_tensor x[GRAPH_INPUTS], d[GRAPH_INPUTS];
@@ -186,11 +214,17 @@ static void graph(tl_scope *s, uint64_t seed)
 
 enum { RANDOM = 60 };
 static const specimen fixed[] = {
-    { "calls", calls, 1, TL_F32 },   { "lookalikes", lookalikes, 1, TL_F32 },
-    { "chains", chains, 1, TL_F32 }, { "products", products, 1, TL_F32 },
-    { "words", words, 1, TL_F32 },   { "places", places, 1, TL_F32 },
-    { "chains", chains, 2, TL_F64 }, { "products", products, 2, TL_F64 },
-    { "places", places, 2, TL_F64 }, { "again and again", again_and_again, 3, TL_F32 },
+    { "calls", calls, 1, TL_F32 },
+    { "lookalikes", lookalikes, 1, TL_F32 },
+    { "chains", chains, 1, TL_F32 },
+    { "products", products, 1, TL_F32 },
+    { "words", words, 1, TL_F32 },
+    { "places", places, 1, TL_F32 },
+    { "chains", chains, 2, TL_F64 },
+    { "products", products, 2, TL_F64 },
+    { "places", places, 2, TL_F64 },
+    { "again and again", again_and_again, 3, TL_F32 },
+    { "side by side", side_by_side, 1, TL_F32 },
 };
 
 static specimen specimen_at(int k)
