@@ -266,8 +266,9 @@ static void fill_stack(tl_build *b, uint32_t c)
 {
     const tl_tape *t = b->tape;
     const tl_node *n = &t->node[c];
-    if (b->home[c].ref.base != TL_BASE_ARENA || !tl_shape_size(&n->shape)) return;
-    if (!b->stack[c] && lie_together(b, c)) return;
+    const bool is_gradient = b->home[c].ref.base == TL_BASE_GRADIENTS;
+    if ((b->home[c].ref.base != TL_BASE_ARENA && !is_gradient) || !tl_shape_size(&n->shape)) return;
+    if (!is_gradient && !b->stack[c] && lie_together(b, c)) return;
     for (int64_t k = 0, begin = 0; k < n->n_in; begin += length_along(t, c, (uint32_t)k), k++) {
         const uint32_t p = made_as(t, tl_node_in(t, n, (uint32_t)k));
         tl_home h;
