@@ -867,6 +867,31 @@ Test(algebra, columns_that_need_no_recurrence_are_split_off)
         }
 }
 
+/* Cells side by side, each of one unit */
+static tl_tensor cells(tl_scope *s, tl_tensor x, int n)
+{
+    tl_tensor loss = tl_full(s, TL_SCALAR, 0);
+    for (int k = 0; k < n; k++) {
+        char name[8];
+        snprintf(name, sizeof name, "c%d", k);
+        tl_tensor h = tl_full(s, TL_DIMS(BATCH, 1), 0.5);
+        for (int t = 0; t < 2; t++)
+            h = tl_tanh(times(TL_NONE, beside(step_rows(x, t), h), weight(tl_step(tl_in(s, name), t), D + 1, 1)));
+        loss = tl_add(loss, energy(h));
+    }
+    return loss;
+}
+LOSS(one_cell, return cells(s, x, 1);)
+LOSS(many_cells, return cells(s, x, 99);)
+
+/* The gradient of x goes, whatever the number of weights. */
+Test(algebra, columns_are_split_off_from_any_number_of_weights)
+{
+    const int64_t one = run_loss(one_cell, "-split").multiplications - run_loss(one_cell, "").multiplications;
+    const int64_t all = run_loss(many_cells, "-split").multiplications - run_loss(many_cells, "").multiplications;
+    cr_assert(one > 0 && all == 99 * one, "%d, %d", (int)one, (int)all);
+}
+
 /* No recurrence; one through all columns; columns in one array that something else makes. */
 LOSS(no_recurrence, {
     tl_tensor loss = TL_NONE;
