@@ -10,7 +10,7 @@
 #include "graph/build.h"
 #include "graph/passes/passes.h"
 
-enum { MAX_MEMBERS = 48, MAX_STREAMS = 96, MAX_OPERANDS = 4, ABSENT = UINT16_MAX };
+enum { MAX_MEMBERS = 96, MAX_STREAMS = 192, MAX_OPERANDS = 4, ABSENT = UINT16_MAX };
 
 int64_t tl_tile_bytes = 40 << 10; /* most of it should stay in the L1 cache */
 

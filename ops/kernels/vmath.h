@@ -68,7 +68,12 @@ static inline float tl_tanh_f32(float x)
 /* From e^-|x|, so that small values keep their relative accuracy. */
 static inline float tl_sigmoid_f32(float x)
 {
-    const float e = tl_exp_f32(tl_float_of(tl_bits_of(x) | 0x80000000u));
+    float a = tl_float_of(tl_bits_of(x) | 0x80000000u);
+    a = a < -104.0f ? -104.0f : a;
+    const float t = fmaf(a, 1.44269504f, TL_ROUNDER);
+    const float p = tl_expm1_near(tl_less_ln2(a, t - TL_ROUNDER)) + 1.0f;
+    const uint32_t n = tl_bits_of(t) - tl_bits_of(TL_ROUNDER); /* of 2^n, which may be no float, 2^(n + 64) is one */
+    const float e = p * tl_float_of((n + 64 + 127) << 23) * 0x1p-64f;
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
