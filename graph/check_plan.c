@@ -424,6 +424,21 @@ static call call_of(const checker *c, tl_kernel kernel, const struct tl_op *op, 
     return q;
 }
 
+/* Do all operands that live in tiles lie in the room that the instruction was given for them? */
+static bool check_tiles(checker *c, const tl_instr *in, const tl_member *m, const call *q)
+{
+    const int64_t end = in->work + (int64_t)c->b->draft[c->at].work;
+    for (uint32_t k = 0; k <= m->n_in; k++) {
+        const tl_desc *d = &q->desc[k];
+        int64_t last = 0;
+        for (int a = 0; a < d->rank; a++) last += (d->dim[a] - 1) * d->stride[a];
+        const bool tiled = m->at[k] != UINT16_MAX && m->at[k] >= in->fused->n_memory;
+        if (tiled && q->ref[k].offset + (last + 1) * (int64_t)tl_dtype_size(d->dtype) > end)
+            return fail(c, "operand %u of a member goes on behind its room", k);
+    }
+    return true;
+}
+
 /* As the executor does: each member on some rows, then each on the next rows. */
 static bool check_fused(checker *c, const tl_instr *in)
 {
@@ -442,7 +457,7 @@ static bool check_fused(checker *c, const tl_instr *in)
             call q = call_of(c, m->kernel, m->op, m->attr, m->place, m->desc[row + f->tile > f->rows], ref, m->n_in);
             q.row = row;
             q.rows = f->rows;
-            if (!check_call(c, &q)) return false;
+            if (!check_tiles(c, in, m, &q) || !check_call(c, &q)) return false;
         }
     }
     return true;

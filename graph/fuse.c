@@ -42,9 +42,10 @@ static int reduced_from(const tl_node *n) { return (int)((const tl_sum_attr *)n-
 
 bool tl_by_rows(const tl_tape *t, const tl_node *n)
 {
-    if (!n->op->id || n->op->work || n->n_in > MAX_OPERANDS || n->shape.dtype == TL_I32) return false;
+    if (!TL_LEGAL(FUSE_USERS, n->op->id) || !(!n->op->work)) return false;
+    if (n->n_in > MAX_OPERANDS || n->shape.dtype == TL_I32) return false;
     if (n->op->cls == TL_ELEMENTWISE || n->op->cls == TL_ROWWISE) return n->shape.rank > 0;
-    if (n->op->role != TL_ROLE_SUM || (n->n_in > 1 && tl_node_in(t, n, 1))) return false;
+    if (n->op->role != TL_ROLE_SUM || !(n->n_in < 2 || !tl_node_in(t, n, 1))) return false;
     const tl_sum_attr *a = n->attr;
     return a->axis_begin && a->axis_end == t->node[tl_node_in(t, n, 0)].shape.rank;
 }
@@ -84,7 +85,7 @@ static int64_t step_of(const tl_build *b, const tl_draft *d, uint32_t k, int64_t
 {
     const tl_desc *e = &d->in.desc[k], *out = &d->in.desc[0];
     if (d->in.op->cls == TL_ELEMENTWISE)
-        return out->rank && out->dim[0] % rows == 0 ? e->stride[0] * (out->dim[0] / rows) : -1;
+        return out->rank && TL_LEGAL(FUSE_EVEN, out->dim[0] % rows == 0) ? e->stride[0] * (out->dim[0] / rows) : -1;
     const int axes = row_axes(b, d);
     return axes ? size_from(e, axes) : -1;
 }
@@ -119,13 +120,14 @@ static bool in_step(const stream *p, const stream *q)
     const stream *low = p->ref.offset < q->ref.offset ? p : q, *high = low == p ? q : p;
     const int64_t apart = high->ref.offset - low->ref.offset;
     if (apart >= low->span) return true; /* nothing in common */
-    return p->step == q->step && apart + high->extent <= p->step && low->extent <= p->step;
+    return TL_LEGAL(STEP_LENGTH, p->step == q->step) &&
+           TL_LEGAL(STEP_EXTENT, apart + high->extent <= p->step && low->extent <= p->step);
 }
 
 static bool describe(const run *r, const tl_draft *d, uint32_t k, stream *out)
 {
     const int64_t step = step_of(r->b, d, k, r->rows), element = (int64_t)tl_dtype_size(d->in.desc[k].dtype);
-    if (step < 0 || (!k && !step) || !tl_desc_size(&d->in.desc[k])) return false;
+    if (step < 0 || !(k || step) || !tl_desc_size(&d->in.desc[k])) return false;
     *out = (stream){ .ref = d->in.ref[k],
                      .root = d->root[k],
                      .step = step * element,
@@ -145,7 +147,7 @@ static bool join(run *r, const tl_draft *d)
 {
     const uint32_t member = r->n, streams = r->n_streams;
     if (member == MAX_MEMBERS || streams + MAX_OPERANDS + 1 > MAX_STREAMS || !fusable(r->b, d)) return false;
-    if (d->in.op->cls != TL_ELEMENTWISE && rows_of(r->b, d) != r->rows) return false;
+    if (d->in.op->cls != TL_ELEMENTWISE && !TL_LEGAL(FUSE_ROWS, rows_of(r->b, d) == r->rows)) return false;
     for (uint32_t k = 0; k <= d->in.n_in; k++) {
         stream s;
         uint32_t i = 0;
@@ -180,11 +182,11 @@ static bool join(run *r, const tl_draft *d)
 static bool lives_in_tiles(const run *r, const uint32_t *uses, uint32_t root)
 {
     const int64_t bytes = (int64_t)tl_bytes_of(&r->b->tape->node[root].shape), pitch = bytes / r->rows;
-    if (uses[root] || pitch * r->rows != bytes) return false;
+    if (!TL_LEGAL(TILE_USES, !uses[root]) || pitch * r->rows != bytes) return false;
     for (uint32_t j = 0; j < r->n_streams; j++) {
         const stream *s = &r->s[j];
         if (s->root != root || s->ref.base != TL_BASE_ARENA) continue;
-        if (s->step != pitch || s->ref.offset + s->extent > pitch) return false;
+        if (!TL_LEGAL(TILE_PITCH, s->step == pitch && s->ref.offset + s->extent <= pitch)) return false;
     }
     return true;
 }
@@ -230,7 +232,7 @@ static int64_t room_for(slots *w, const run *r, uint32_t root, uint32_t now, int
         if (r->s[j].inside && r->s[j].root == root && r->s[j].last > last) last = r->s[j].last;
     bytes = (bytes + 63) & ~(int64_t)63;
     for (uint32_t i = 0; i < w->n && best == MAX_STREAMS; i++)
-        if (w->last[i] < now && w->size[i] >= bytes) best = i;
+        if (TL_LEGAL(TILE_LAST, w->last[i] < now) && TL_LEGAL(TILE_SIZE, w->size[i] >= bytes)) best = i;
     if (best == MAX_STREAMS) {
         best = w->n++;
         w->offset[best] = w->bytes;

@@ -118,13 +118,16 @@ static bool same_operands(const tl_kept *a, const tl_kept *b)
 
 static bool same(const tl_kept *a, const tl_kept *b)
 {
-    return a->key == b->key && a->op == b->op && a->n_in == b->n_in && a->attr_size == b->attr_size &&
-           (!a->attr_size || !memcmp(a->attr, b->attr, a->attr_size)) &&
-           (!a->op || !memcmp(a->desc, b->desc, (a->n_in + 1) * sizeof *a->desc)) && same_operands(a, b);
+    return a->key == b->key && TL_LEGAL(KEPT_OP, a->op == b->op) && a->n_in == b->n_in &&
+           a->attr_size == b->attr_size &&
+           TL_LEGAL(KEPT_ATTRIBUTES, !a->attr_size || !memcmp(a->attr, b->attr, a->attr_size)) &&
+           TL_LEGAL(KEPT_SHAPES, !a->op || !memcmp(a->desc, b->desc, (a->n_in + 1) * sizeof *a->desc)) &&
+           TL_LEGAL(KEPT_OPERANDS, same_operands(a, b));
 }
 
 static uint64_t key_of(const tl_kept *k)
 {
+    if (tl_planted_fault >= TL_FAULT_SAME_KEYS) return 0; /* what same() does not look at must show */
     uint64_t h = tl_hash((uint64_t)(uintptr_t)k->op, k->attr, k->attr_size);
     if (k->op) h = tl_hash(h, k->desc, (k->n_in + 1) * sizeof *k->desc);
     for (uint32_t i = 0; i < k->n_in; i++) h = tl_mix(tl_mix(h, k->ref[i].base), (uint64_t)k->ref[i].offset);
@@ -263,11 +266,11 @@ static bool lasts(const tl_tape *t, uint32_t i, const bool *lasting, bool asked)
     int64_t offset;
     if (n->op->role == TL_ROLE_PARAM || n->op->role == TL_ROLE_CONST) return true;
     if (!n->n_in) return tl_is_small_fill(n);
-    if (!tl_is_pure(n)) return false;
+    if (!TL_LEGAL(KEEP_PURE, tl_is_pure(n))) return false;
     for (uint32_t k = 0; k < n->n_in; k++)
-        if (tl_node_in(t, n, k) && !lasting[tl_node_in(t, n, k)]) return false;
+        if (tl_node_in(t, n, k) && !TL_LEGAL(KEEP_OPERANDS, lasting[tl_node_in(t, n, k)])) return false;
     if (tl_is_view(t, n, &offset)) return true;
-    return !asked && n->op->cls != TL_RANDOM && tl_bytes_of(&n->shape) <= TL_KEEP_BYTES &&
+    return !asked && TL_LEGAL(KEEP_RANDOM, n->op->cls != TL_RANDOM) && tl_bytes_of(&n->shape) <= TL_KEEP_BYTES &&
            (!n->op->attr_plain || n->op->attr_plain == n->attr_size) && tl_kernel_for(n->op, n->shape.dtype);
 }
 
@@ -322,7 +325,7 @@ bool tl_place_kept(tl_build *b, uint32_t i)
 {
     const tl_node *n = &b->tape->node[i];
     int64_t offset;
-    if (!b->lasting || !b->lasting[i] || !n->n_in || !has_lasting_operands(b, n)) return false;
+    if (!b->lasting || !b->lasting[i] || !n->n_in || !(has_lasting_operands(b, n))) return false;
     if (tl_is_view(b->tape, n, &offset)) return tl_place_part(b, i, &b->home[i]);
     const tl_kept *k = value_of(b, i);
     if (!k) return false;

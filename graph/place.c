@@ -32,12 +32,12 @@ static bool compose(tl_layout in, const tl_part *p, int64_t *begin, tl_layout *o
     const int64_t row = p->begin / C, col = p->begin % C;
     *begin = row * in.stride + col;
     if (run) {
-        if (col + n <= C) return true; /* within a row */
-        if (col || n % C) return false;
+        if (TL_LEGAL(PART_WITHIN, col + n <= C)) return true; /* within a row */
+        if (!TL_LEGAL(PART_ROWS, !col && n % C == 0)) return false;
         *out = in;
         return true;
     }
-    if (p->pitch % C || col + p->width > C) return false;
+    if (!TL_LEGAL(PART_PITCH, p->pitch % C == 0) || !TL_LEGAL(PART_WIDTH, col + p->width <= C)) return false;
     *out = (tl_layout){ p->width, p->pitch / C * in.stride };
     return true;
 }
@@ -95,10 +95,10 @@ static bool can_write(const tl_tape *t, uint32_t i, tl_layout l)
 {
     const tl_node *n = &t->node[i];
     if (!l.cols) return true;
-    if (!n->op->id || !tl_layout_fits(&n->shape, l)) return false;
+    if (!TL_LEGAL(WRITE_USERS, n->op->id) || !TL_LEGAL(WRITE_FITS, tl_layout_fits(&n->shape, l))) return false;
     if (n->op->role == TL_ROLE_PRODUCT) return fits_product(&n->shape, l);
-    if (n->op->role == TL_ROLE_CONCAT) return has_even_parts(t, i, l);
-    return n->op->cls == TL_ELEMENTWISE || n->op->role == TL_ROLE_SLICE;
+    if (n->op->role == TL_ROLE_CONCAT) return TL_LEGAL(WRITE_PARTS, has_even_parts(t, i, l));
+    return TL_LEGAL(WRITE_CLASS, n->op->cls == TL_ELEMENTWISE || n->op->role == TL_ROLE_SLICE);
 }
 
 static bool readable(const tl_build *b, uint32_t i, tl_layout l);
@@ -111,22 +111,23 @@ static bool can_read(const tl_build *b, uint32_t u, uint32_t k, uint32_t i, tl_l
     tl_part p;
     tl_layout inner;
     int64_t begin;
-    if (n->op->role == TL_ROLE_TAP) return false;
+    if (!(n->op->role != TL_ROLE_TAP)) return false;
     if (tl_part_of(b->tape, n, &p)) {
         if (!compose(l, &p, &begin, &inner)) return false;
-        return !inner.cols || p.rows > 1 || readable(b, u, inner); /* columns can be copied out, if need be */
+        return !inner.cols || p.rows > 1 ||
+               TL_LEGAL(READ_VIEW, readable(b, u, inner)); /* columns can be copied out, if need be */
     }
-    if (!tl_layout_fits(s, l)) return false;
+    if (!TL_LEGAL(READ_FITS, tl_layout_fits(s, l))) return false;
     if (n->op->role == TL_ROLE_PRODUCT)
         return n->shape.rank == 2 && fits_product(s, l) && !(k == 1 && ((const tl_product_attr *)n->attr)->packed);
-    return n->op->cls == TL_ELEMENTWISE || n->op->role == TL_ROLE_CONCAT;
+    return TL_LEGAL(READ_CLASS, n->op->cls == TL_ELEMENTWISE || n->op->role == TL_ROLE_CONCAT);
 }
 
 /* Can all that looks at node i's value take it if it lies so? */
 static bool readable(const tl_build *b, uint32_t i, tl_layout l)
 {
     if (!l.cols) return true;
-    if (b->whole[i]) return false;
+    if (!TL_LEGAL(READ_WHOLE, !b->whole[i])) return false;
     for (uint32_t j = b->first_user[i]; j < b->first_user[i + 1]; j++)
         if (!can_read(b, b->user[2 * j], b->user[2 * j + 1], i, l)) return false;
     return true;
@@ -252,9 +253,10 @@ static bool lie_together(tl_build *b, uint32_t c)
         const uint32_t id = tl_node_in(t, n, k), p = made_as(t, id);
         const tl_home *h = &b->home[p];
         if (!b->stack[p] || h->layout.cols || h->ref.base != TL_BASE_ARENA) return false;
-        if (part_in(t, c, k, 0).rows != 1) return false;
+        if (!TL_LEGAL(TOGETHER_ROWS, part_in(t, c, k, 0).rows == 1)) return false;
         if (!k) first = *h, next = h->ref.offset;
-        if (h->root != first.root || h->ref.offset != next) return false;
+        if (!TL_LEGAL(TOGETHER_ONE, h->root == first.root) || !TL_LEGAL(TOGETHER_NEXT, h->ref.offset == next))
+            return false;
         next += tl_shape_size(&t->node[id].shape) * (int64_t)element;
     }
     if (!first.root || b->home[first.root].ref.base != TL_BASE_ARENA) return false;
@@ -272,7 +274,7 @@ static void fill_stack(tl_build *b, uint32_t c)
     for (int64_t k = 0, begin = 0; k < n->n_in; begin += length_along(t, c, (uint32_t)k), k++) {
         const uint32_t p = made_as(t, tl_node_in(t, n, (uint32_t)k));
         tl_home h;
-        if (!p || !tl_is_result(b, p) || b->home[p].ref.base != TL_BASE_ARENA) continue;
+        if (!p || !TL_LEGAL(PLACE_ONCE, tl_is_result(b, p)) || b->home[p].ref.base != TL_BASE_ARENA) continue;
         if (!tl_shape_size(&t->node[p].shape) || !tl_place_in_stack(b, c, (uint32_t)k, begin, &h)) continue;
         if (!can_write(t, p, h.layout) || !readable(b, p, h.layout)) continue;
         b->home[p] = h;

@@ -14,7 +14,8 @@ typedef struct specimen {
     const char *name;
     recording *record;
     uint64_t seed;
-    tl_dtype dtype; /* default f32 */
+    tl_dtype dtype;     /* default f32 */
+    const char *passes; /* TL_PASSES; NULL: all */
 } specimen;
 
 typedef struct outcome {
@@ -23,6 +24,7 @@ typedef struct outcome {
     struct part {
         char name[48];
         size_t end;
+        tl_dtype dtype;
     } * part; /* what v is made of */
     int parts, cap_parts, instructions;
     char error[600]; /* why it could not be compiled or run */
@@ -66,7 +68,7 @@ SOME tl_tensor random_input(tl_scope *s, const char *name, int ids, uint64_t see
 
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
-SOME void add_part(outcome *o, const char *name, const void *p, size_t n)
+SOME void add_part(outcome *o, const char *name, tl_dtype dtype, const void *p, size_t n)
 {
     if (o->n + n > o->cap) o->v = realloc(o->v, o->cap = 2 * (o->n + n));
     if (n) memcpy(o->v + o->n, p, n);
@@ -74,11 +76,12 @@ SOME void add_part(outcome *o, const char *name, const void *p, size_t n)
     if (o->parts == o->cap_parts)
         o->part = realloc(o->part, (size_t)(o->cap_parts = 2 * o->cap_parts + 8) * sizeof *o->part);
     snprintf(o->part[o->parts].name, sizeof o->part->name, "%s", name);
+    o->part[o->parts].dtype = dtype;
     o->part[o->parts++].end = o->n;
 }
 
-/* Counts calls of taps, and of operations of which nothing is known. */
-SOME int64_t seen_calls;
+/* Count calls of operations of which nothing is known; calls of taps, and their order. */
+SOME int64_t seen_calls, tap_calls;
 
 /* Parameters that are not their initial values: biases count, too. */
 SOME void stir(tl_model *m)
@@ -115,20 +118,22 @@ SOME void read_all(outcome *o, tl_session *s)
     const char *name;
     for (uint32_t k = 0; k < s->plan->n_output; k++) {
         cr_assert(tl_get(s, s->plan->output[k].name, &a) == TL_OK);
-        add_part(o, s->plan->output[k].name, a.data, bytes_in(&a));
+        add_part(o, s->plan->output[k].name, a.dtype, a.data, bytes_in(&a));
     }
     for (int k = 0; k < tl_session_states(s); k++)
-        if (!tl_session_state(s, k, &name, &a)) add_part(o, name, a.data, bytes_in(&a));
+        if (!tl_session_state(s, k, &name, &a)) add_part(o, name, a.dtype, a.data, bytes_in(&a));
     const size_t size = tl_dtype_size(s->model->dtype);
     for (uint32_t k = 0; k < s->plan->n_range; k++) {
         const tl_range r = s->plan->range[k];
-        add_part(o, "gradients", s->gradients + (size_t)r.begin * size, (size_t)(r.end - r.begin) * size);
+        add_part(o, "gradients", s->model->dtype, s->gradients + (size_t)r.begin * size,
+                 (size_t)(r.end - r.begin) * size);
     }
     for (uint32_t k = 0; k < s->plan->n_table; k++) {
         const int64_t others = outside_of_used_rows(s, s->plan->table[k].param);
-        if (others) add_part(o, "rows that optimizers are not told of", &others, sizeof others);
+        if (others) add_part(o, "rows that optimizers are not told of", TL_I32, &others, sizeof others);
     }
-    add_part(o, "calls", &seen_calls, sizeof seen_calls);
+    add_part(o, "calls", TL_I32, &seen_calls, sizeof seen_calls);
+    add_part(o, "calls of taps", TL_I32, &tap_calls, sizeof tap_calls);
 }
 
 /* Two runs; what was read must not change with the parameters or the inputs. */
@@ -158,7 +163,7 @@ SOME outcome outcome_of(const specimen *q, const char *words, tl_fault fault)
     outcome o = { 0 };
     setenv("TL_PASSES", words, 1);
     tl_tile_bytes = (int64_t[]){ 1 << 20, 400, 4000, 1 }[q->seed % 4];
-    seen_calls = 0;
+    seen_calls = tap_calls = 0;
     tl_model *model = tl_model_new(.dtype = q->dtype ? q->dtype : TL_F32, .seed = q->seed);
     tl_tape *t = tl_tape_new(model, .training = true);
     q->record(tl_root(t), q->seed);
@@ -191,17 +196,34 @@ SOME void free_outcome(outcome *o)
     free(o->part);
 }
 
-/* Are they the same bits? If not, says in 600 characters what differs first. */
-SOME bool same_bits(const outcome *a, const outcome *b, char *why)
+/* Do f64 numbers agree but for rounding, and others in every bit? */
+SOME bool agree(const unsigned char *a, const unsigned char *b, size_t bytes, tl_dtype dtype, bool exact)
+{
+    if (exact || dtype != TL_F64) return !memcmp(a, b, bytes);
+    bool good = true;
+    for (int64_t i = 0; i < (int64_t)(bytes / sizeof(double)); i++) {
+        const double x = tl_read(a, TL_F64, i), y = tl_read(b, TL_F64, i);
+        good &= fabs(x - y) <= 1e-8 * (1 + fabs(x)) || (!isfinite(x) && !isfinite(y));
+    }
+    return good;
+}
+
+/* Do they agree? If not, says in 600 characters what differs first. */
+SOME bool compare(const outcome *a, const outcome *b, bool exact, char *why)
 {
     if (*a->error || *b->error) return snprintf(why, 600, "%s", *a->error ? a->error : b->error), false;
     if (a->parts != b->parts) return snprintf(why, 600, "%d parts and %d", a->parts, b->parts), false;
     size_t begin = 0;
     for (int k = 0; k < a->parts; begin = a->part[k++].end) {
-        if (a->part[k].end == b->part[k].end && !memcmp(a->v + begin, b->v + begin, a->part[k].end - begin)) continue;
+        if (a->part[k].end == b->part[k].end &&
+            agree(a->v + begin, b->v + begin, a->part[k].end - begin, a->part[k].dtype, exact))
+            continue;
         return snprintf(why, 600, "%s differs (part %d)", a->part[k].name, k), false;
     }
     return true;
 }
+
+SOME bool same_bits(const outcome *a, const outcome *b, char *why) { return compare(a, b, true, why); }
+SOME bool nearly_same(const outcome *a, const outcome *b, char *why) { return compare(a, b, false, why); }
 
 #endif

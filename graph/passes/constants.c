@@ -13,12 +13,15 @@ enum { MAX_BYTES = 1 << 20 };
 static size_t bytes_of(const tl_node *n) { return (size_t)tl_shape_size(&n->shape) * tl_dtype_size(n->shape.dtype); }
 
 /* Is n, which has no operands, the same in every run? */
-static bool is_fixed(const tl_node *n) { return n->op->role == TL_ROLE_CONST || (n->op->id && n->op->cls == TL_LEAF); }
+static bool is_fixed(const tl_node *n)
+{
+    return n->op->role == TL_ROLE_CONST || TL_LEGAL(CONST_LEAF, n->op->id && n->op->cls == TL_LEAF);
+}
 
 static bool computable(const tl_tape *t, const tl_node *n, const uint32_t *in)
 {
-    bool fixed = n->n_in > 0 && n->op->cls != TL_RANDOM && n->op->role != TL_ROLE_TAP &&
-                 (n->op->id || n->op->cls != TL_OPAQUE) && bytes_of(n) <= MAX_BYTES;
+    bool fixed = n->n_in > 0 && TL_LEGAL(CONST_RANDOM, n->op->cls != TL_RANDOM) && n->op->role != TL_ROLE_TAP &&
+                 TL_LEGAL(CONST_OPAQUE, n->op->id || n->op->cls != TL_OPAQUE) && bytes_of(n) <= MAX_BYTES;
     for (uint32_t k = 0; fixed && k < n->n_in; k++)
         fixed = !in[k] || (is_fixed(&t->node[in[k]]) && bytes_of(&t->node[in[k]]) <= MAX_BYTES);
     return fixed;

@@ -70,7 +70,8 @@ static rows rows_of(const lookup *l, uint32_t x)
     }
     const bool gather = role(l, x) == TL_ROLE_GATHER && shape(l, in(l, x, 0))->rank == 2;
     if (!gather && role(l, x) != TL_ROLE_ONE_HOT) return r;
-    if (!columns || shape(l, x)->dim[shape(l, x)->rank - 1] != columns || begin % columns) return r;
+    if (!columns || !TL_LEGAL(LOOKUP_COLUMNS, shape(l, x)->dim[shape(l, x)->rank - 1] == columns)) return r;
+    if (!TL_LEGAL(LOOKUP_BEGIN, begin % columns == 0)) return r;
     r.first = begin / columns;
     r.maker = x;
     return r;
@@ -98,14 +99,14 @@ static uint32_t ids_part(lookup *l, uint32_t ids, int64_t first, int64_t n, uint
 static rows looked_up(const lookup *l, uint32_t i)
 {
     const rows none = { 0 };
-    if (role(l, i) != TL_ROLE_PRODUCT || flags(l, i)->ta || shape(l, i)->rank != 2) return none;
-    const uint32_t c = in(l, i, 2);
-    if (shape(l, in(l, i, 1))->rank != 2 ||
-        (c && shape(l, c)->rank > 1 && shape(l, c)->dim[shape(l, c)->rank - 2] != 1))
+    if (role(l, i) != TL_ROLE_PRODUCT || !TL_LEGAL(LOOKUP_ORIENTATION, !flags(l, i)->ta) || shape(l, i)->rank != 2)
         return none;
-    if (c && shape(l, c)->rank > 2) return none;
+    const uint32_t c = in(l, i, 2);
+    if (shape(l, in(l, i, 1))->rank != 2 || (c && shape(l, c)->rank > 2)) return none;
+    if (!TL_LEGAL(LOOKUP_START, !c || shape(l, c)->rank < 2 || shape(l, c)->dim[0] == 1)) return none;
     const rows r = rows_of(l, in(l, i, 0));
-    return !r.maker || role(l, r.maker) == TL_ROLE_GATHER || (!tl_exact() && !flags(l, i)->tb) ? r : none;
+    if (!r.maker || role(l, r.maker) == TL_ROLE_GATHER) return r;
+    return TL_LEGAL(LOOKUP_ONE_HOT, !tl_exact()) && TL_LEGAL(LOOKUP_TRANSPOSED, !flags(l, i)->tb) ? r : none;
 }
 
 /* E, W and c of such a product, as two words. */
@@ -187,12 +188,12 @@ static rows link_of(const lookup *l, uint32_t i)
     const rows none = { 0 };
     if (role(l, i) == TL_ROLE_SCATTER_ADD)
         return shape(l, i)->rank == 2 ? (rows){ .maker = i, .n = tl_shape_size(shape(l, in(l, i, 1))) } : none;
-    if (role(l, i) != TL_ROLE_PRODUCT || !flags(l, i)->ta || flags(l, i)->tb) return none;
+    if (role(l, i) != TL_ROLE_PRODUCT || !TL_LEGAL(CHAIN_ORIENTATION, flags(l, i)->ta && !flags(l, i)->tb)) return none;
     const uint32_t c = in(l, i, 2);
     if (shape(l, i)->rank != 2) return none;
     rows r = rows_of(l, in(l, i, 0));
     const bool one_hot = r.maker && role(l, r.maker) == TL_ROLE_ONE_HOT; /* then rows are added to c itself */
-    if (one_hot && c && !tl_shape_equal(shape(l, c), shape(l, i))) return none;
+    if (one_hot && !TL_LEGAL(CHAIN_ONE_HOT, !c || tl_shape_equal(shape(l, c), shape(l, i)))) return none;
     if (r.maker) return r;
     r = rows_of(l, in(l, i, 1));
     r.side = 1;
@@ -221,9 +222,11 @@ static void find_chains(lookup *l)
     for (uint32_t i = 1; i < l->t->n; i++) {
         const rows r = l->w->live[i] ? link_of(l, i) : (rows){ 0 };
         const uint32_t p = r.maker ? start_of(l, i) : 0;
-        if (!p || l->uses[p] != 1 || !tl_shape_equal(shape(l, p), shape(l, i))) continue;
+        if (!p || !TL_LEGAL(CHAIN_USES, l->uses[p] == 1)) continue;
+        if (!TL_LEGAL(CHAIN_SHAPE, tl_shape_equal(shape(l, p), shape(l, i)))) continue;
         const rows q = link_of(l, p);
-        if (q.maker && table_of(l, q) == table_of(l, r) && q.side == r.side && role(l, r.maker) != TL_ROLE_ONE_HOT)
+        if (q.maker && TL_LEGAL(CHAIN_TABLE, table_of(l, q) == table_of(l, r)) &&
+            TL_LEGAL(CHAIN_SIDE, q.side == r.side) && role(l, r.maker) != TL_ROLE_ONE_HOT)
             l->next[p] = i;
     }
 }
@@ -241,8 +244,9 @@ static bool push_products(lookup *l, uint32_t p, uint32_t link, int64_t first)
     const uint32_t n = l->n_term;
     for (; p; p = in(l, p, 2)) {
         const uint32_t c = role(l, p) == TL_ROLE_PRODUCT ? in(l, p, 2) : 0;
-        if (role(l, p) != TL_ROLE_PRODUCT || l->uses[p] != 1 || flags(l, p)->ta || shape(l, p)->rank != 2 ||
-            shape(l, in(l, p, 1))->rank != 2 || (c && !tl_shape_equal(shape(l, c), shape(l, p)))) {
+        if (role(l, p) != TL_ROLE_PRODUCT || !(l->uses[p] == 1) || !TL_LEGAL(TERM_ORIENTATION, !flags(l, p)->ta) ||
+            shape(l, p)->rank != 2 || shape(l, in(l, p, 1))->rank != 2 ||
+            !TL_LEGAL(TERM_START, !c || tl_shape_equal(shape(l, c), shape(l, p)))) {
             l->n_term = n;
             return false;
         }
@@ -350,7 +354,7 @@ static bool list_rows(lookup *l, uint32_t last)
 {
     uint32_t n = 0, first = last;
     for (uint32_t i = last; i; i = before(l, i)) first = i, n++;
-    if (start_of(l, first)) return true;
+    if (!TL_LEGAL(CHAIN_START, !start_of(l, first))) return true;
     for (uint32_t k = 0; k < l->t->n_gradient; k++) {
         if (l->t->gradient[k].id != last) continue;
         uint32_t *part = tl_arena_alloc(&l->w->to->arena, n * sizeof *part);
@@ -453,7 +457,7 @@ static bool run(tl_rewrite *w)
     l.next = tl_arena_alloc(a, n * sizeof *l.next);
     l.absorbed = tl_arena_alloc(a, n);
     bool well = l.uses && ends && l.next && l.absorbed && count_rows(&l);
-    if (well && !tl_exact()) {
+    if (well && TL_LEGAL(CHAIN_ROUNDS, !tl_exact())) {
         find_chains(&l);
         choose_chains(&l, ends);
     }

@@ -37,8 +37,8 @@ static bool packable(const packing *p, uint32_t i)
     const uint32_t b = tl_node_in(t, n, 1);
     const tl_shape *x = &t->node[tl_node_in(t, n, 0)].shape, *y = &t->node[b].shape;
     tl_shape panels;
-    return p->lasting[b] && !a->packed && x->rank == 2 && y->rank == 2 && n->shape.dim[0] <= MAX_ROWS &&
-           shape_of_panels(y, a->tb, &panels);
+    return p->lasting[b] && !a->packed && TL_LEGAL(PACK_RANK, x->rank == 2 && y->rank == 2) &&
+           n->shape.dim[0] <= MAX_ROWS && shape_of_panels(y, a->tb, &panels);
 }
 
 static bool count_uses(packing *p)

@@ -20,7 +20,7 @@ static bool ready(const tl_rewrite *w, uint32_t i)
     const tl_node *n = &w->from->node[i];
     for (uint32_t k = 0; k < n->n_in; k++) {
         const uint32_t id = tl_node_in(w->from, n, k);
-        if (id && !w->map[id]) return false;
+        if (id && !TL_LEGAL(SCHEDULE_READY, w->map[id])) return false;
     }
     return true;
 }
@@ -44,7 +44,8 @@ static bool sweep(const schedule *s, uint32_t begin, uint32_t end, kind k, uint3
     for (uint32_t i = begin; i < end; i++) {
         const bool tap = t->node[i].op->role == TL_ROLE_TAP;
         if (!s->w->live[i] || s->w->map[i]) continue;
-        const bool now = (is_free(t, i) || kind_of(t, i) == k) && ready(s->w, i) && !(tap && tap_waits);
+        const bool now = (is_free(t, i) || kind_of(t, i) == k) && ready(s->w, i) &&
+                         TL_LEGAL(SCHEDULE_CALLS, !(tap && tap_waits));
         tap_waits |= tap && !now;
         if (!now) continue;
         if (!emit(s->w, i)) return false;

@@ -68,7 +68,7 @@ static bool is_fill(const tl_rewrite *w, uint32_t id, double *value)
 static bool filled_with(const tl_rewrite *w, uint32_t id, double value)
 {
     double v;
-    return is_fill(w, id, &v) && v == value && !signbit(v);
+    return is_fill(w, id, &v) && v == value && TL_LEGAL(START_SIGN, !signbit(v));
 }
 
 /* ---- views and moves ---------------------------------------------------------------------------------------------- */
@@ -125,7 +125,7 @@ static uint32_t part_of_member(tl_rewrite *w, const tl_node *n, uint32_t concat,
         if (begin[mid] <= a.begin) low = mid;
         else high = mid;
     }
-    if (a.end > begin[low + 1]) return 0;
+    if (!TL_LEGAL(MEMBER_END, a.end <= begin[low + 1])) return 0;
     return part(w, n, operand(w, concat, low), (tl_slice_attr){ a.axis, a.begin - begin[low], a.end - begin[low] });
 }
 
@@ -133,10 +133,11 @@ static uint32_t part_of_member(tl_rewrite *w, const tl_node *n, uint32_t concat,
 static uint32_t part_of_reshaped(tl_rewrite *w, const tl_node *n, uint32_t x, const tl_slice_attr *a)
 {
     const uint32_t base = operand(w, x, 0);
-    if (a->axis || !plays(w, base, TL_ROLE_CONCAT) || ((const tl_concat_attr *)node_at(w, base)->attr)->axis) return 0;
+    if (!plays(w, base, TL_ROLE_CONCAT)) return 0;
+    if (!TL_LEGAL(RESHAPED_AXIS, !a->axis && !((const tl_concat_attr *)node_at(w, base)->attr)->axis)) return 0;
     const int64_t rows = node_at(w, base)->shape.dim[0], size = tl_shape_size(&node_at(w, base)->shape);
     const int64_t now = node_at(w, x)->shape.dim[0];
-    if (!size || (a->begin * rows) % now || (a->end * rows) % now) return 0;
+    if (!size || !TL_LEGAL(RESHAPED_ROWS, (a->begin * rows) % now == 0 && (a->end * rows) % now == 0)) return 0;
     const uint32_t y = part_of_member(w, n, base, (tl_slice_attr){ 0, a->begin * rows / now, a->end * rows / now });
     return y ? reshaped(w, n, y) : 0;
 }
@@ -151,10 +152,10 @@ static uint32_t slice(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     if (x.op->role == TL_ROLE_RESHAPE) return part_of_reshaped(w, n, *in, &a);
     if (x.op->role == TL_ROLE_SLICE) {
         const tl_slice_attr *b = x.attr;
-        if (b->axis != a.axis) return 0;
+        if (!TL_LEGAL(SLICE_AXIS, b->axis == a.axis)) return 0;
         return part(w, n, operand(w, *in, 0), (tl_slice_attr){ a.axis, b->begin + a.begin, b->begin + a.end });
     }
-    if (x.op->role == TL_ROLE_CONCAT && ((const tl_concat_attr *)x.attr)->axis == a.axis)
+    if (x.op->role == TL_ROLE_CONCAT && TL_LEGAL(MEMBER_AXIS, ((const tl_concat_attr *)x.attr)->axis == a.axis))
         return part_of_member(w, n, *in, a);
     return 0;
 }
@@ -167,8 +168,10 @@ static uint32_t joined_slices(tl_rewrite *w, const tl_node *n, const uint32_t *i
     for (uint32_t k = 0; k < n->n_in; k++) {
         if (!plays(w, in[k], TL_ROLE_SLICE)) return 0;
         const tl_slice_attr *a = node_at(w, in[k])->attr;
-        if (a->axis != axis || (k && (operand(w, in[k], 0) != base || a->begin != all.end))) return 0;
-        if (!k) base = operand(w, in[k], 0), all.begin = a->begin;
+        if (!k) base = operand(w, in[k], 0), all.begin = all.end = a->begin;
+        if (!TL_LEGAL(JOINED_AXIS, a->axis == axis)) return 0;
+        if (!TL_LEGAL(JOINED_ONE, operand(w, in[k], 0) == base) || !TL_LEGAL(JOINED_NEXT, a->begin == all.end))
+            return 0;
         all.end = a->end;
     }
     return part(w, n, base, all);
@@ -184,9 +187,10 @@ static uint32_t joined_steps(tl_rewrite *w, const tl_node *n, const uint32_t *in
     memcpy(shape.dim, n->shape.dim + 1, (size_t)shape.rank * sizeof shape.dim[0]);
     for (uint32_t k = 0; step && k < n->n_in; k++) {
         const bool fill = plays(w, in[k], TL_ROLE_FILL);
-        if (node_at(w, in[k])->shape.dim[0] != 1 || (!fill && !plays(w, in[k], TL_ROLE_RESHAPE))) return 0;
+        if (!TL_LEGAL(STEPS_OF_ONE, node_at(w, in[k])->shape.dim[0] == 1)) return 0;
+        if (!fill && !plays(w, in[k], TL_ROLE_RESHAPE)) return 0;
         step[k] = fill ? under_shape(w, n, in[k], TL_ROLE_RESHAPE, &shape) : operand(w, in[k], 0);
-        if (!step[k] || !tl_shape_equal(&node_at(w, step[k])->shape, &shape)) return 0;
+        if (!step[k] || !TL_LEGAL(STEPS_SHAPE, tl_shape_equal(&node_at(w, step[k])->shape, &shape))) return 0;
     }
     shape.dim[0] *= n->n_in;
     const tl_concat_attr attr = { 0 };
@@ -219,7 +223,7 @@ static uint32_t transpose(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     tl_permute_attr a = *(const tl_permute_attr *)n->attr;
     double v;
     if (is_fill(w, *in, &v)) return filled(w, n, v);
-    if (keeps_order(&a, &n->shape)) return reshaped(w, n, *in);
+    if (TL_LEGAL(TRANSPOSE_ORDER, keeps_order(&a, &n->shape))) return reshaped(w, n, *in);
     if (!plays(w, *in, TL_ROLE_TRANSPOSE)) return 0;
     const tl_permute_attr *b = node_at(w, *in)->attr;
     for (int i = 0; i < n->shape.rank; i++) a.order[i] = b->order[a.order[i]];
@@ -235,7 +239,7 @@ static bool swaps(const tl_rewrite *w, uint32_t x)
     const tl_permute_attr *a = node_at(w, x)->attr;
     const int rank = node_at(w, x)->shape.rank;
     for (int i = 0; i < rank; i++)
-        if (a->order[i] != (i < rank - 2 ? i : 2 * rank - 3 - i)) return false;
+        if (!TL_LEGAL(SWAPS_LAST, a->order[i] == (i < rank - 2 ? i : 2 * rank - 3 - i))) return false;
     return rank >= 2;
 }
 
@@ -259,14 +263,14 @@ static uint32_t sum(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     int64_t count = 1;
     if (n->n_in > 1 && filled_with(w, in[1], 0)) return again(w, n, in, 1);
     for (int64_t i = a->axis_begin; i < a->axis_end; i++) count *= x->dim[i];
-    return count == 1 && (n->n_in < 2 || !in[1]) && !tl_exact() ? reshaped(w, n, *in) : 0;
+    return count == 1 && (n->n_in < 2 || !in[1]) && TL_LEGAL(SUM_SIGN, !tl_exact()) ? reshaped(w, n, *in) : 0;
 }
 
 /* ---- elementwise -------------------------------------------------------------------------------------------------- */
 
 static uint32_t add(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 {
-    for (int k = 0; k < 2 && !tl_exact(); k++)
+    for (int k = 0; k < 2 && TL_LEGAL(ZERO_SIGN, !tl_exact()); k++)
         if (filled_with(w, in[k], 0)) return broadcast(w, n, in[!k]);
     return 0;
 }
@@ -275,8 +279,8 @@ static uint32_t add(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 static bool is_normal(const tl_rewrite *w, uint32_t x)
 {
     const struct tl_op *op = node_at(w, x)->op;
-    return !tl_exact() || op->cls == TL_MATMUL || op->role == TL_ROLE_SUM || op->role == TL_ROLE_ADD ||
-           op->role == TL_ROLE_MUL || op->role == TL_ROLE_DIV;
+    return TL_LEGAL(ONE_NORMAL, !tl_exact() || op->cls == TL_MATMUL || op->role == TL_ROLE_SUM ||
+                                    op->role == TL_ROLE_ADD || op->role == TL_ROLE_MUL || op->role == TL_ROLE_DIV);
 }
 
 static uint32_t mul(tl_rewrite *w, const tl_node *n, const uint32_t *in)
@@ -336,7 +340,7 @@ static uint32_t unbroadcast(tl_rewrite *w, const tl_node *n, const uint32_t *in)
     uint32_t to[MOST];
     bool any = false;
     if (n->n_in > MOST || n->op->role == TL_ROLE_BROADCAST) return 0;
-    if (!n->op->id && n->op->shape != tl_shape_broadcast) return 0;
+    if (!TL_LEGAL(BROADCAST_USERS, n->op->id || n->op->shape == tl_shape_broadcast)) return 0;
     for (uint32_t k = 0; k < n->n_in; k++) {
         const bool found = in[k] && plays(w, in[k], TL_ROLE_BROADCAST);
         to[k] = found ? operand(w, in[k], 0) : in[k];
