@@ -1,7 +1,9 @@
 /* tests/test_sequences.c - what holds for every cell, every wrapper, and every wrapper of a wrapper, bit for bit:
- * padding changes nothing, rows do not see each other, chunks continue, backwards is the reversed sequence, and a loop in C
- * is the layer. A new cell or wrapper is a line in a table here. */
+ * padding changes nothing, rows do not see each other, chunks continue, backwards is the reversed sequence, a loop in C
+ * is the layer; and passes of the compiler change no bit. A new cell or wrapper is a line in a table here. */
 #include "tests/support.h"
+
+#include "graph/passes/passes.h"
 
 #include "layers/layers.h"
 
@@ -477,6 +479,39 @@ static void loop(const subject *q)
     }
 }
 Test(sequences, a_loop_in_c_is_the_layer) { each_subject(loop); }
+
+/* ---- passes ------------------------------------------------------------------------------------------------------- */
+
+static void same(numbers a, numbers b, const char *what, const char *words, const subject *q)
+{
+    cr_assert(a.n == b.n && !memcmp(a.v, b.v, (size_t)a.n * sizeof *a.v), "%s: %s differs with TL_PASSES=%s",
+              name_of(q), what, words);
+}
+
+/* Outputs, states and all gradients, to the last bit, be passes on or off: all of them, each alone, all but one. */
+static void passes(const subject *q)
+{
+    for (int way = 0; way < 2; way++) {
+        job j = { .q = *q, .T = T, .B = B, .lengths = ragged, .sequences = true, .training = way, .both = way };
+        j.padding = way ? LENGTHS : NO_PADDING;
+        setenv("TL_PASSES", "-all", 1);
+        outcome plain = run_job(&j);
+        char words[64] = "";
+        for (int k = -1, i; k < 0 || tl_pass_at(k / 2); k++) {
+            if (k >= 0) snprintf(words, sizeof words, k % 2 ? "-%s" : "-all,+%s", tl_pass_at(k / 2)->name);
+            setenv("TL_PASSES", words, 1);
+            outcome o = run_job(&j);
+            same(plain.y, o.y, "y", words, q);
+            same(plain.dx, o.dx, "dx", words, q);
+            for (i = 0; i < o.states; i++) same(plain.state[i], o.state[i], "a state", words, q);
+            for (i = 0; i < o.params; i++) same(plain.dp[i], o.dp[i], "a parameter's gradient", words, q);
+            release(&o);
+        }
+        release(&plain);
+        unsetenv("TL_PASSES");
+    }
+}
+Test(sequences, passes_change_no_bit) { each_subject(passes); }
 
 /* ---- gradients ---------------------------------------------------------------------------------------------------- */
 
