@@ -25,6 +25,10 @@
     X(SPLIT_ORDER, "the parts of a product are added up in another order")                                             \
     X(SPLIT_ROWS, "columns that are added up are split as if they were rows of the result")                            \
     X(SPLIT_COLUMNS, "columns that are added up are split as if they were columns of the result")                      \
+    /* sums.c */                                                                                                       \
+    X(SUMS_ORDER, "addends are added up in another order")                                                             \
+    X(SUMS_USES, "a sum that something else reads is not computed")                                                    \
+    X(SUMS_SHAPE, "a sum of fewer numbers is taken apart as if it were not broadcast")                                 \
     /* defer.c */                                                                                                      \
     X(DEFER_ORIENTATION, "a product whose operands do not lie by rows is deferred")                                    \
     X(DEFER_RANK, "a batch of products is deferred as if it were one")                                                 \

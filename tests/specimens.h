@@ -436,6 +436,20 @@ static void graph(tl_scope *s, uint64_t seed)
     tl_backward(loss);
 }
 
+/* Sums of products: read within, and of fewer numbers than what they are added to. */
+static void sums(tl_scope *s, uint64_t seed)
+{
+    enum { B = 3 };
+    tl_tensor x[3];
+    for (int k = 0; k < 3; k++)
+        x[k] = input(s, (const char *[]){ "x0", "x1", "x2" }[k], seed + (uint64_t)k, TL_DIMS(B, W));
+    const tl_tensor S = square(s, "S"), p = tl_matmul(x[0], S), all = tl_matmul(x[2], S), row = tl_slice(x[2], 0, 0, 1);
+    const tl_tensor few = tl_add(row, tl_matmul(row, S)), read = tl_add(p, x[1]);
+    tl_output(s, "read", tl_abs(read));
+    tl_output(s, "sum", tl_add(tl_add(x[2], tl_matmul(x[1], square(s, "V"))), read));
+    tl_output(s, "few", tl_add(all, few));
+}
+
 /* A network of random cells (random_cells.h). */
 static void network(tl_scope *s, uint64_t seed)
 {
@@ -472,6 +486,8 @@ static const specimen fixed[] = {
     { "rows", rows_below, 3, TL_F32, "-simplify" },
     { "rows", rows_below, 3, TL_F32, "-schedule" },
     { "columns", columns, 1, TL_F32, "-simplify,-schedule" },
+    { "sums", sums, 1, TL_F32 },
+    { "sums", sums, 2, TL_F64 },
 };
 
 enum { SPECIMENS = COUNT(fixed) + RANDOM + NETWORKS };

@@ -128,16 +128,11 @@ static bool keep_independent(batch *g)
     if (!below) return false;
     for (uint32_t base = 1; base <= g->groups; base += 64) {
         uint64_t bad = 0;
-        for (uint32_t i = 0; i < g->n; i++) {
-            const tl_node *n = &t->node[i];
-            uint64_t from = 0;
-            for (uint32_t k = 0; k < n->n_in; k++) from |= below[tl_node_in(t, n, k)];
+        tl_groups_below(t, g->group, base, below);
+        for (uint32_t i = 1; i < g->n; i++) {
             const uint32_t at = g->group[i] - base; /* wraps where there is none, or another range */
-            if (g->group[i] && at < 64) {
-                bad |= from & (uint64_t)1 << at;
-                from |= (uint64_t)1 << at;
-            }
-            below[i] = from;
+            for (uint32_t k = 0; g->group[i] && at < 64 && k < t->node[i].n_in; k++)
+                bad |= below[tl_node_in(t, &t->node[i], k)] & (uint64_t)1 << at;
         }
         for (uint32_t k = 0; k < 64; k++)
             if (bad >> k & 1) dissolve(g, base + k);

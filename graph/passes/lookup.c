@@ -238,21 +238,17 @@ static bool push(lookup *l, term t)
     return true;
 }
 
-/* The products that end in p, one starting from the other: a term each. False: p is something else. */
-static bool push_products(lookup *l, uint32_t p, uint32_t link, int64_t first)
+/* The products that end in p, one starting from the other: a term each. What is left: the first one's start, 0 if it has none. */
+static uint32_t push_products(lookup *l, uint32_t p, uint32_t link, int64_t first)
 {
-    const uint32_t n = l->n_term;
-    for (; p; p = in(l, p, 2)) {
-        const uint32_t c = role(l, p) == TL_ROLE_PRODUCT ? in(l, p, 2) : 0;
-        if (role(l, p) != TL_ROLE_PRODUCT || !(l->uses[p] == 1) || !TL_LEGAL(TERM_ORIENTATION, !flags(l, p)->ta) ||
-            shape(l, p)->rank != 2 || shape(l, in(l, p, 1))->rank != 2 ||
-            !TL_LEGAL(TERM_START, !c || tl_shape_equal(shape(l, c), shape(l, p)))) {
-            l->n_term = n;
-            return false;
-        }
-        if (!push(l, (term){ in(l, p, 0), in(l, p, 1), link, flags(l, p)->tb, first })) return true;
+    while (p && role(l, p) == TL_ROLE_PRODUCT && l->uses[p] == 1 && TL_LEGAL(TERM_ORIENTATION, !flags(l, p)->ta) &&
+           shape(l, p)->rank == 2 && shape(l, in(l, p, 1))->rank == 2) {
+        const uint32_t c = in(l, p, 2);
+        if (!TL_LEGAL(TERM_START, !c || tl_shape_equal(shape(l, c), shape(l, p)))) break;
+        if (!push(l, (term){ in(l, p, 0), in(l, p, 1), link, flags(l, p)->tb, first })) return 0;
+        p = c;
     }
-    return true;
+    return p;
 }
 
 /* x, rows that a link adds from its id number `first` on, as terms: what lies one below the other each alone, and addends
@@ -275,8 +271,10 @@ static void flatten(lookup *l, uint32_t x, uint32_t link, int64_t first, int dep
                tl_shape_equal(shape(l, in(l, x, 1)), s)) {
         flatten(l, in(l, x, 0), link, first, depth + 1);
         flatten(l, in(l, x, 1), link, first, depth + 1);
-    } else if (!by_rows || !push_products(l, x, link, first)) {
-        push(l, (term){ x, 0, link, 0, first });
+    } else {
+        const uint32_t left = by_rows ? push_products(l, x, link, first) : x;
+        if (left == x) push(l, (term){ x, 0, link, 0, first });
+        else if (left) flatten(l, left, link, first, depth + 1);
     }
 }
 

@@ -5,15 +5,17 @@
 #include <string.h>
 
 extern const tl_pass tl_pass_batch, tl_pass_constants, tl_pass_cse, tl_pass_defer, tl_pass_lookup, tl_pass_pack,
-    tl_pass_schedule, tl_pass_simplify, tl_pass_split;
+    tl_pass_schedule, tl_pass_simplify, tl_pass_split, tl_pass_sums;
 
 /* Those without a function work on the plan itself (keep.c, place.c, fuse.c). */
 static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = { "fuse", NULL };
 
-/* Look-ups come before sums over time are put together: what they make of weights' gradients are such sums. */
+/* Sums become chains before products of them are split or looked up. Look-ups come before sums over time are put together: what
+ * they make of weights' gradients are such sums. */
 static const tl_pass *const passes[] = {
-    &tl_pass_cse,   &tl_pass_simplify, &tl_pass_constants, &tl_pass_split, &tl_pass_lookup, &tl_pass_defer,
-    &tl_pass_batch, &tl_pass_pack,     &tl_pass_schedule,  &keep,          &place,          &fuse,
+    &tl_pass_cse,   &tl_pass_simplify, &tl_pass_constants, &tl_pass_sums,     &tl_pass_split, &tl_pass_lookup,
+    &tl_pass_defer, &tl_pass_batch,    &tl_pass_pack,      &tl_pass_schedule, &keep,          &place,
+    &fuse,
 };
 enum { PASSES = sizeof passes / sizeof *passes };
 
@@ -105,6 +107,15 @@ uint32_t *tl_rewrite_uses(tl_rewrite *w)
         for (uint32_t k = 0; w->live[i] && k < t->node[i].n_in; k++) uses[tl_node_in(t, &t->node[i], k)]++;
     for (uint32_t k = 0, id; uses && (id = tl_asked_for(t, k)) && !TL_LEGAL(DEFER_ASKED, false); k++) uses[id] += 2;
     return uses;
+}
+
+void tl_groups_below(const tl_tape *t, const uint32_t *group, uint32_t base, uint64_t *below)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        const uint32_t at = group[i] - base; /* wraps where there is none */
+        below[i] = group[i] && at < 64 ? (uint64_t)1 << at : 0;
+        for (uint32_t k = 0; k < t->node[i].n_in; k++) below[i] |= below[tl_node_in(t, &t->node[i], k)];
+    }
 }
 
 bool tl_rewrite_all(tl_rewrite *w)

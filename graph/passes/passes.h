@@ -75,6 +75,10 @@ uint32_t tl_rewrite_node(tl_rewrite *w, uint32_t i);
 /* How often each node of from is an operand; 2 more if it is asked for, so that 1 means: nothing else looks at it. NULL: memory. */
 uint32_t *tl_rewrite_uses(tl_rewrite *w);
 
+/* below[i]: which of groups base..base + 63 lead to node i of t, as bits; a member of one leads to itself. group[i]: of node i;
+ * 0: none. below has room for all nodes. */
+void tl_groups_below(const tl_tape *t, const uint32_t *group, uint32_t base, uint64_t *below);
+
 /* The numbers of base (a node of `to`) from number `begin` on, as many as the shape has: a view. like: for place and scope. */
 uint32_t tl_rewrite_part(tl_rewrite *w, uint32_t base, int64_t begin, const tl_shape *shape, const tl_node *like);
 

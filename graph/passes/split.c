@@ -111,17 +111,14 @@ static bool find_bound(splitting *s)
 {
     uint64_t *below = tl_resize(NULL, 0, s->t->n * sizeof *below); /* groups of which a product leads here */
     if (!below) return false;
-    for (uint32_t base = 1; base <= s->n_group; base += 64)
-        for (uint32_t i = 0; i < s->t->n; i++) {
-            const uint32_t at = s->of[i] - base, n = s->t->node[i].n_in; /* wraps where there is none */
-            const uint64_t mine = s->of[i] && at < 64 ? (uint64_t)1 << at : 0;
-            below[i] = mine;
-            for (uint32_t k = 0; k < n; k++) below[i] |= below[in(s, i, k)];
-            if (!mine) continue;
-            const uint32_t x = in(s, i, 0);
-            for (uint32_t k = 0; k < s->t->node[x].n_in; k++)
-                if (below[in(s, x, k)] & mine) s->group[s->of[i]].bound[k] = true;
+    for (uint32_t base = 1; base <= s->n_group; base += 64) {
+        tl_groups_below(s->t, s->of, base, below);
+        for (uint32_t i = 1; i < s->t->n; i++) {
+            const uint32_t at = s->of[i] - base, x = s->of[i] && at < 64 ? in(s, i, 0) : 0;
+            for (uint32_t k = 0; x && k < s->t->node[x].n_in; k++)
+                if (below[in(s, x, k)] >> at & 1) s->group[s->of[i]].bound[k] = true;
         }
+    }
     tl_resize(below, s->t->n * sizeof *below, 0);
     return true;
 }
