@@ -2,6 +2,8 @@
  *
  *     random_graphs [COUNT [SEED]]        COUNT networks (default 500) from number SEED (default 1) on
  *
+ * Of each eighth one, numbers agree but for rounding where passes may round in another way (f64, not in exact mode).
+ *
  * Each is compiled without passes, and with all, one alone, all but one, or some, by its number. A network that fails is
  * made smaller before it is reported. */
 #include <signal.h>
@@ -42,11 +44,13 @@ static const char *passes_of(uint64_t seed)
 /* Does the network of the present choices hold? */
 static bool holds(uint64_t seed, char *why, int *before, int *after)
 {
-    const specimen q = { "network", record_network, seed, seed % 8 == 7 ? TL_F64 : TL_F32 };
+    const specimen q = { "network", record_network, seed, seed % 4 == 3 ? TL_F64 : TL_F32 };
+    const bool exact = seed % 8 != 3;
+    tl_set_exact(exact);
     outcome a = outcome_of(&q, "-all", TL_FAULT_NONE);
     choices.replayed = true; /* the same once more */
     outcome b = outcome_of(&q, passes_of(seed), TL_FAULT_NONE);
-    const bool same = same_bits(&a, &b, why);
+    const bool same = compare(&a, &b, exact, why);
     *before += a.instructions;
     *after += b.instructions;
     free_outcome(&a);
@@ -92,7 +96,6 @@ int main(int argc, char **argv)
     const uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 500;
     const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     int before = 0, after = 0;
-    tl_set_exact(true);
     setenv("TL_CHECK", "1", 1);
     for (int k = 0; k < 4; k++) signal((int[]){ SIGSEGV, SIGBUS, SIGFPE, SIGABRT }[k], crashed);
     for (uint64_t k = 0; k < count; k++) {

@@ -136,7 +136,7 @@ SOME void read_all(outcome *o, tl_session *s)
     add_part(o, "calls of taps", TL_I32, &tap_calls, sizeof tap_calls);
 }
 
-/* Two runs; what was read must not change with the parameters or the inputs. */
+/* Two runs, the second one with other parameters; what was read must not change with the parameters or the inputs. */
 SOME void run_twice(outcome *o, tl_session *s, const tl_plan *plan, const tl_array *in, int n)
 {
     tl_model *m = s->model;
@@ -146,11 +146,12 @@ SOME void run_twice(outcome *o, tl_session *s, const tl_plan *plan, const tl_arr
         if (bytes) memcpy(values, m->values, bytes);
         if (tl_run(s, plan, in, n)) snprintf(o->error, sizeof o->error, "%s", tl_message());
         if (*o->error) break;
-        if (bytes) memset(m->values, 0x3f, bytes);
+        if (bytes) memset(m->values, 0x3f, bytes); /* and nobody is told: kept values stay */
         for (int k = 0; k < n; k++)
             for (size_t i = 0; i < bytes_in(&in[k]); i++) ((unsigned char *)in[k].data)[i] ^= 1;
         read_all(o, s);
         if (bytes) memcpy(m->values, values, bytes);
+        stir(m);
         for (int k = 0; k < n; k++)
             for (size_t i = 0; i < bytes_in(&in[k]); i++) ((unsigned char *)in[k].data)[i] ^= 1;
     }
