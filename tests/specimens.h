@@ -162,7 +162,7 @@ static void products(tl_scope *s, uint64_t seed)
     y[n++] = tl_matmul(tl_tanh(tl_matmul(tl_sin(r[0]), V)), U); /* each pair could be one product, but not both */
     y[n++] = tl_matmul(tl_tanh(tl_matmul(tl_sin(r[1]), U)), V);
     tl_tensor loss = tl_sum(tl_tanh(y[0]), TL_ALL);
-    char name[8];
+    char name[16];
     for (int k = 0; k < n; k++) {
         snprintf(name, sizeof name, "y%d", k);
         tl_output(s, name, y[k]);
