@@ -10,11 +10,6 @@ enum { WINDOW = 96 };
 
 typedef enum kind { OTHER, BY_ROWS, KINDS } kind;
 
-typedef struct schedule {
-    tl_rewrite *w;
-    uint32_t *next; /* of the same kind, in the window and not yet emitted; 0: the last */
-} schedule;
-
 static bool ready(const tl_rewrite *w, uint32_t i)
 {
     const tl_node *n = &w->from->node[i];
@@ -33,43 +28,36 @@ static bool is_free(const tl_tape *t, uint32_t i)
 
 static kind kind_of(const tl_tape *t, uint32_t i) { return tl_by_rows(t, &t->node[i]) ? BY_ROWS : OTHER; }
 
-static bool emit(tl_rewrite *w, uint32_t i) { return (w->map[i] = tl_rewrite_node(w, i)) != 0; }
-
-/* Emits what is ready among nodes begin..end-1 and of this kind, in order, and views with it; how many: *n. */
-static bool sweep(const schedule *s, uint32_t begin, uint32_t end, kind k, uint32_t *n)
+/* Emits what is ready among nodes begin..end-1 and of this kind, in order, and views with it. */
+static bool sweep(tl_rewrite *w, uint32_t begin, uint32_t end, kind k)
 {
-    const tl_tape *t = s->w->from;
+    const tl_tape *t = w->from;
     bool tap_waits = false;
-    *n = 0;
     for (uint32_t i = begin; i < end; i++) {
         const bool tap = t->node[i].op->role == TL_ROLE_TAP;
-        if (!s->w->live[i] || s->w->map[i]) continue;
-        const bool now = (is_free(t, i) || kind_of(t, i) == k) && ready(s->w, i) &&
+        if (!w->live[i] || w->map[i]) continue;
+        const bool now = (is_free(t, i) || kind_of(t, i) == k) && ready(w, i) &&
                          TL_LEGAL(SCHEDULE_CALLS, !(tap && tap_waits));
         tap_waits |= tap && !now;
-        if (!now) continue;
-        if (!emit(s->w, i)) return false;
-        ++*n;
+        if (now && !(w->map[i] = tl_rewrite_node(w, i))) return false;
     }
     return true;
 }
 
+/* The first that is left is always ready, so each sweep of its kind gets on. */
 static bool order(tl_rewrite *w)
 {
     const uint32_t n = w->from->n;
-    const schedule s = { .w = w };
     kind k = OTHER;
-    bool well = true;
-    for (uint32_t begin = 1; well && begin < n;) {
-        uint32_t emitted;
+    for (uint32_t begin = 1; begin < n;) {
         if (!w->live[begin] || w->map[begin]) {
             begin++;
             continue;
         }
-        well = sweep(&s, begin, begin + WINDOW < n ? begin + WINDOW : n, k, &emitted);
+        if (!sweep(w, begin, begin + WINDOW < n ? begin + WINDOW : n, k)) return false;
         k = (k + 1) % KINDS;
     }
-    return well;
+    return true;
 }
 
 const tl_pass tl_pass_schedule = { "schedule", order };
