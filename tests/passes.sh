@@ -11,13 +11,13 @@ export TL_EXACT=1 TL_CHECK=0
 failures=0
 for i in 1 2 3 4 5 6 7 8 9; do printf 'It was the best of times, it was the worst of times. (%s)\n' $i; done >text
 
-# figures PASSES FILE COMMAND...: what it prints and writes, but for how long that took.
+# figures PASSES FILE COMMAND...: what it prints and writes, but for how long that took. Lines of progress come by the clock.
 figures() {
     passes=$1 file=$2
     shift 2
     rm -f figures.json
     TL_PASSES=$passes "$@" --json figures.json >printed 2>&1 || { echo "FAILED: TL_PASSES=$passes $*"; failures=$((failures + 1)); }
-    cat printed figures.json | grep -vE '"(seconds|[a-z]*_per_s)"' | sed -E 's|[0-9.]+ s  [0-9.]+[kM]? [a-z]+/s||; s|[0-9.]+ s\b||' >"$file"
+    cat printed figures.json | grep -vE '"(seconds|[a-z]*_per_s)"|[0-9] %.*[a-z]+/s' | sed -E 's|[0-9.]+ s  [0-9.]+[kM]? [a-z]+/s||; s|[0-9.]+ s\b||' >"$file"
 }
 
 same() {
