@@ -26,7 +26,7 @@ extern "C" {
  *   GATHER       picks or adds rows by index
  *   RANDOM       depends on the run number (and its own key) alone
  *   LEAF         has no operands: parameter, input, constant
- *   OPAQUE       anything else: nothing is assumed */
+ *   OPAQUE       anything else: nothing is assumed but that it may be called whenever its operands are there */
 typedef enum tl_op_class {
     TL_OPAQUE,
     TL_ELEMENTWISE,

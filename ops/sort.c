@@ -42,7 +42,7 @@ KERNEL(argsort)
     const tl_desc *d = r->in_desc;
     const int64_t outer = tl_span(d, 0, a->axis), n = d->dim[a->axis], inner = tl_span(d, a->axis + 1, d->rank);
     int32_t *y = r->out, *id = r->work;
-    for (int64_t o = 0; o < outer; o++, y += a->count * inner)
+    for (int64_t o = 0; n && o < outer; o++, y += a->count * inner)
         for (int64_t i = 0; i < inner; i++) {
             const int64_t at = o * n * inner + i;
             const int32_t *by = d->dtype == TL_F64
