@@ -42,10 +42,11 @@ static int reduced_from(const tl_node *n) { return (int)((const tl_sum_attr *)n-
 
 bool tl_by_rows(const tl_tape *t, const tl_node *n)
 {
-    if (!TL_LEGAL(FUSE_USERS, n->op->id) || !(!n->op->work)) return false;
+    if (!TL_LEGAL(FUSE_USERS, n->op->id) || n->op->work) return false;
     if (n->n_in > MAX_OPERANDS || n->shape.dtype == TL_I32) return false;
-    if (n->op->cls == TL_ELEMENTWISE || n->op->cls == TL_ROWWISE) return n->shape.rank > 0;
-    if (n->op->role != TL_ROLE_SUM || !(n->n_in < 2 || !tl_node_in(t, n, 1))) return false;
+    if (n->op->cls == TL_ELEMENTWISE) return n->shape.rank > 0;
+    if (n->op->cls == TL_ROWWISE) return n->shape.rank > 0 && n->n_in == 1; /* another might be one row for all */
+    if (n->op->role != TL_ROLE_SUM || (n->n_in > 1 && tl_node_in(t, n, 1))) return false;
     const tl_sum_attr *a = n->attr;
     return a->axis_begin && a->axis_end == t->node[tl_node_in(t, n, 0)].shape.rank;
 }
@@ -127,7 +128,7 @@ static bool in_step(const stream *p, const stream *q)
 static bool describe(const run *r, const tl_draft *d, uint32_t k, stream *out)
 {
     const int64_t step = step_of(r->b, d, k, r->rows), element = (int64_t)tl_dtype_size(d->in.desc[k].dtype);
-    if (step < 0 || !(k || step) || !tl_desc_size(&d->in.desc[k])) return false;
+    if (step < 0 || (!k && !step) || !tl_desc_size(&d->in.desc[k])) return false;
     *out = (stream){ .ref = d->in.ref[k],
                      .root = d->root[k],
                      .step = step * element,
