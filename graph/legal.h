@@ -87,6 +87,20 @@
     X(CHAIN_START, "rows of what a sum starts from are not told of")                                                   \
     X(TERM_ORIENTATION, "sums over rows count as products of rows")                                                    \
     X(TERM_START, "what is broadcast is added as if it were rows")                                                     \
+    /* active.c */                                                                                                     \
+    X(ACTIVE_WHOLE, "a mask of single numbers is taken for one of rows")                                               \
+    X(ACTIVE_COUNT, "rows are counted along an axis that is not theirs")                                               \
+    X(ACTIVE_ORIENTATION, "columns of a transposed operand are left out as if they were rows")                         \
+    X(ACTIVE_RIGHT, "rows of a right operand are left out as if they were rows of the result")                         \
+    X(ACTIVE_SUM, "a sum over rows looks at rows one by one")                                                          \
+    X(ACTIVE_CONCAT, "rows one below the other are those of each part")                                                \
+    X(ACTIVE_SLICE, "some rows are taken for all")                                                                     \
+    X(ACTIVE_CHOSEN, "what a mask chooses in its rows' place is not looked at there")                                  \
+    X(ACTIVE_FINITE, "what is multiplied by zeros is not looked at, even if it may be infinite, in exact mode")        \
+    X(ACTIVE_ONE, "rows that a second mask looks at are left out by the first")                                        \
+    X(ACTIVE_ZERO, "what is made of zeros is zero, whatever the operation")                                            \
+    X(ACTIVE_PARTS, "masks of different element types are one")                                                        \
+    X(ACTIVE_SIGN, "rows of zeros are left out, even where -0 could become 0, in exact mode")                          \
     /* pack.c, schedule.c */                                                                                           \
     X(PACK_RANK, "batches of products read one matrix packed")                                                         \
     X(SCHEDULE_READY, "an operation comes before its operands")                                                        \

@@ -58,6 +58,7 @@ typedef enum tl_op_role {
     TL_ROLE_TRANSPOSE,
     TL_ROLE_PRODUCT,     /* (C0 +) op(a) op(b) */
     TL_ROLE_PACK,        /* a matrix laid out for products; made by the compiler alone */
+    TL_ROLE_ACTIVE,      /* which rows of a mask are not 0; made by the compiler alone */
     TL_ROLE_SUM,         /* (C0 +) sum over axes; also what undoes broadcasting */
     TL_ROLE_SCATTER_ADD, /* (C0 +) rows added by index */
     TL_ROLE_GATHER,
@@ -215,6 +216,7 @@ struct tl_op {
     int n_cases;
     double f32_rtol; /* of f32 against f64 in the suite; 0: 1e-5 */
     int id;          /* built-in ops: number in ops.def + 1; a user's op: 0 */
+    int zeroes;      /* bit k set: y is 0 wherever operand k is, if the other operands are finite */
 };
 
 /* Records op on n operands; attr points to op->attr_size bytes (NULL where that is 0). Checks dtypes and shapes. All
@@ -262,7 +264,9 @@ typedef struct tl_permute_attr {
 } tl_permute_attr;
 
 /* PRODUCT: is a (b) transposed in its last two axes? Operands a, b, C0 (may be absent). packed n > 0: b is the panels of
- * a matrix with n columns, made by PACK; then a has two axes, and tb is 0. */
+ * a matrix with n columns, made by PACK; then a has two axes, and tb is 0. A fourth operand, of two matrices, made by ACTIVE:
+ * rows of a that it does not name are not read. They count as zeros, at least those before the first and behind the last that it names; of ta, as do b's.
+ * ACTIVE, of a mask of n elements, each for a row: i32 [n + 2], see ops/active.c. */
 typedef struct tl_product_attr {
     int64_t ta, tb, packed;
 } tl_product_attr;

@@ -12,7 +12,7 @@ static tl_tensor div_vjp(const tl_vjp *v, int i)
     return tl_unbroadcast(i ? tl_neg(tl_mul(da, v->y)) : da, v->in[i]);
 }
 
-TL_BINARY(div, div_vjp, .role = TL_ROLE_DIV,
+TL_BINARY(div, div_vjp, .role = TL_ROLE_DIV, .zeroes = 1,
           TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) }, .lo = 0.5, .hi = 2 },
                    { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) }, .lo = 0.5, .hi = 2 },
                    { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) }, .lo = -2, .hi = -0.5 },

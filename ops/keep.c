@@ -64,9 +64,9 @@ static tl_tensor drop_vjp(const tl_vjp *v, int i)
              { 2, { TL_CASE_IDS(2, 1), TL_CASE_SHAPE(4, 1, 3) }, .ids = 2 },                                           \
              { 2, { TL_CASE_IDS(0), TL_CASE_SHAPE(0) }, .ids = 2 })
 
-TL_OP(keep, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .role = TL_ROLE_KEEP, .takes_i32 = true,
+TL_OP(keep, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .role = TL_ROLE_KEEP, .zeroes = 2, .takes_i32 = true,
       .shape = mask_shape, .vjp = keep_vjp, MASK_CASES);
-TL_OP(drop, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .role = TL_ROLE_DROP, .takes_i32 = true,
+TL_OP(drop, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .role = TL_ROLE_DROP, .zeroes = 2, .takes_i32 = true,
       .shape = mask_shape, .vjp = drop_vjp, MASK_CASES);
 
 tl_tensor tl_keep(tl_tensor c, tl_tensor a) { return tl_apply(&tl_op_keep, (tl_tensor[]){ c, a }, 2, NULL); }

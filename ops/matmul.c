@@ -75,11 +75,11 @@ static bool matmul_shape(tl_shape_rule *r)
 
 static size_t matmul_work(const tl_desc *out, const tl_desc *in, int n_in, const void *attr)
 {
-    (void)n_in;
     const bool t = ((const tl_product_attr *)attr)->ta;
     const int last = in->rank - 1;
     const int64_t bytes = in->stride[last - 1] * (in->dtype == TL_F64 ? 8 : 4);
-    return tl_product_work(in->dim[last - t], tl_product_copies(in->dim[last], out->dim[out->rank - 1], t, bytes));
+    const bool copies = (t && n_in > 3) || tl_product_copies(in->dim[last], out->dim[out->rank - 1], t, bytes);
+    return tl_product_work(in->dim[last - t], copies);
 }
 
 static tl_tensor gemm(tl_tensor a, tl_tensor b, bool ta, bool tb) { return tl_gemm(TL_NONE, a, b, ta, tb); }
@@ -105,8 +105,9 @@ static tl_tensor matmul_vjp(const tl_vjp *v, int i)
 
 #define PRODUCT(...)                                                                                                   \
     .attr = &(const tl_product_attr) { __VA_ARGS__ }
-TL_OP(matmul, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_MATMUL, .role = TL_ROLE_PRODUCT, .shape = matmul_shape,
-      .attr_size = sizeof(tl_product_attr), .work = matmul_work, .vjp = matmul_vjp, .f32_rtol = 1e-4,
+TL_OP(matmul, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_MATMUL, .role = TL_ROLE_PRODUCT,
+      .shape = matmul_shape, .attr_size = sizeof(tl_product_attr), .work = matmul_work, .vjp = matmul_vjp,
+      .f32_rtol = 1e-4,
       TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3, 4) }, PRODUCT(0, 0) },
                { 2, { TL_CASE_SHAPE(3, 2), TL_CASE_SHAPE(3, 4) }, PRODUCT(1, 0) },
                { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(4, 3) }, PRODUCT(0, 1) },

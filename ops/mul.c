@@ -8,7 +8,7 @@ BINARY_KERNEL(mul, a *b)
 
 static tl_tensor mul_vjp(const tl_vjp *v, int i) { return tl_unbroadcast(tl_mul(v->g, v->in[!i]), v->in[i]); }
 
-TL_BINARY(mul, mul_vjp, .role = TL_ROLE_MUL,
+TL_BINARY(mul, mul_vjp, .role = TL_ROLE_MUL, .zeroes = 3,
           TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } },
                    { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3) } },
                    { 2, { TL_CASE_SHAPE(2, 1, 4), TL_CASE_SHAPE(3, 1) } },

@@ -25,16 +25,16 @@ static tl_tensor add_scalar_vjp(const tl_vjp *v, int i) { return (void)i, v->g; 
              { 1, { TL_CASE_SCALAR }, .attr = &(const scalar_attr){ 0 } },                                             \
              { 1, { TL_CASE_SHAPE(0) }, .attr = &(const scalar_attr){ 1 } })
 
-#define SCALAR_OP(op)                                                                                                  \
+#define SCALAR_OP(op, ...)                                                                                             \
     TL_OP(op, .min_in = 1, .max_in = 1, .cls = TL_ELEMENTWISE, .attr_size = sizeof(scalar_attr),                       \
-          .shape = tl_shape_same, .vjp = op##_vjp, SCALAR_CASES);                                                      \
+          .shape = tl_shape_same, .vjp = op##_vjp, __VA_ARGS__ SCALAR_CASES);                                          \
     tl_tensor tl_##op##_at(tl_place at, tl_tensor x, double v)                                                         \
     {                                                                                                                  \
         return tl_apply_at(at, &tl_op_##op, &x, 1, &(scalar_attr){ v });                                               \
     }                                                                                                                  \
     tl_tensor(tl_##op)(tl_tensor x, double v) { return tl_##op##_at(TL_NOWHERE, x, v); }
 
-SCALAR_OP(scale)
-SCALAR_OP(add_scalar)
+SCALAR_OP(scale, .zeroes = 1, )
+SCALAR_OP(add_scalar, )
 
 #endif

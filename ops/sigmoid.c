@@ -22,7 +22,7 @@ TL_UNARY(sigmoid, sigmoid_vjp,
          TL_CASES({ 1, { TL_CASE_SHAPE(5) } }, { 1, { TL_CASE_SHAPE(2, 3, 4) } }, { 1, { TL_CASE_SCALAR } },
                   { 1, { TL_CASE_SHAPE(0, 3) } }, { 1, { TL_CASE_SHAPE(40) }, .lo = -30, .hi = 10 }))
 
-TL_OP(sigmoid_grad, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .shape = tl_shape_broadcast,
+TL_OP(sigmoid_grad, .min_in = 2, .max_in = 2, .cls = TL_ELEMENTWISE, .zeroes = 2, .shape = tl_shape_broadcast,
       .vjp = sigmoid_grad_vjp,
       TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(2, 3) } }, { 2, { TL_CASE_SHAPE(3), TL_CASE_SHAPE(2, 1) } },
                { 2, { TL_CASE_SHAPE(0), TL_CASE_SHAPE(1) } }));

@@ -88,7 +88,7 @@ static uint32_t emit(packing *p, uint32_t i)
     }
     tl_rewrite_note_of(p->w, &product, tl_param_path(t, b), "# products read weights that are packed once per update",
                        1);
-    uint32_t in[3] = { 0 };
+    uint32_t in[4] = { 0 };
     for (uint32_t k = 0; k < product.n_in; k++) in[k] = p->w->map[tl_node_in(t, &product, k)];
     if (!(in[1] = panels_of(p, b, attr.tb, &product))) return 0;
     attr.tb = 0;

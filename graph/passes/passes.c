@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const tl_pass tl_pass_batch, tl_pass_constants, tl_pass_cse, tl_pass_defer, tl_pass_lookup, tl_pass_pack,
-    tl_pass_schedule, tl_pass_simplify, tl_pass_split, tl_pass_sums;
+extern const tl_pass tl_pass_active, tl_pass_batch, tl_pass_constants, tl_pass_cse, tl_pass_defer, tl_pass_lookup,
+    tl_pass_pack, tl_pass_schedule, tl_pass_simplify, tl_pass_split, tl_pass_sums;
 
 /* Those without a function work on the plan itself (keep.c, place.c, fuse.c). */
 static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = { "fuse", NULL };
@@ -13,8 +13,19 @@ static const tl_pass keep = { "keep", NULL }, place = { "place", NULL }, fuse = 
 /* Sums become chains before products of them are split or looked up. Look-ups come before sums over time are put together: what
  * they make of weights' gradients are such sums. */
 static const tl_pass *const passes[] = {
-    &tl_pass_cse,   &tl_pass_simplify, &tl_pass_constants, &tl_pass_sums,     &tl_pass_split, &tl_pass_lookup,
-    &tl_pass_defer, &tl_pass_batch,    &tl_pass_pack,      &tl_pass_schedule, &keep,          &place,
+    &tl_pass_cse,
+    &tl_pass_simplify,
+    &tl_pass_constants,
+    &tl_pass_sums,
+    &tl_pass_split,
+    &tl_pass_lookup,
+    &tl_pass_defer,
+    &tl_pass_batch,
+    &tl_pass_active,
+    &tl_pass_pack,
+    &tl_pass_schedule,
+    &keep,
+    &place,
     &fuse,
 };
 enum { PASSES = sizeof passes / sizeof *passes };

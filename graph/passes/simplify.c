@@ -246,6 +246,7 @@ static bool swaps(const tl_rewrite *w, uint32_t x)
 /* Products read their operands transposed, and broadcast what they start from. */
 static uint32_t product(tl_rewrite *w, const tl_node *n, const uint32_t *in)
 {
+    if (n->n_in > 3) return 0; /* made by the compiler: nothing is left to be simplified */
     uint32_t to[3] = { in[0], in[1], n->n_in > 2 ? in[2] : 0 };
     tl_product_attr a = *(const tl_product_attr *)n->attr;
     if (swaps(w, to[0])) to[0] = operand(w, to[0], 0), a.ta = !a.ta;

@@ -62,6 +62,31 @@ static product_matrix start_of(const real *p, const tl_desc *d, int64_t n)
 /* How far the rows of a matrix are apart. */
 static int64_t row_of(const tl_desc *d) { return d->stride[d->rank - 2]; }
 
+/* Rows of the result that are what they start from: their rows of a are zeros. */
+static void start_only(const product *s, int64_t first, int64_t end)
+{
+    for (int64_t i = first; i < end && s->from.p != s->c; i++)
+        for (int64_t j = 0; j < s->n; j++)
+            s->c[i * s->row + j] = s->from.p ? s->from.p[i * s->from.row + j * s->from.col] : 0;
+}
+
+/* Leaves out what a list of active rows leaves out. */
+static void restrict_rows(product *s, const int32_t *active, bool ta)
+{
+    const int64_t rows = active[0], count = active[1], first = active[2];
+    if (ta) {
+        s->k = count;
+        s->rows = active + 2;
+        return;
+    }
+    start_only(s, 0, first);
+    start_only(s, first + rows, s->m);
+    s->m = rows;
+    s->a.p += first * s->a.row;
+    s->c += first * s->row;
+    if (s->from.p) s->from.p += first * s->from.row;
+}
+
 /* Field by field: clearing the whole would cost as much as a small product. */
 static void batch_begin(batch_product *s, const tl_run_args *r)
 {
@@ -84,6 +109,7 @@ static void batch_begin(batch_product *s, const tl_run_args *r)
     s->tb = p->tb;
     s->left = 1;
     s->axes = y->rank - 2;
+    if (r->n_in > 3 && r->in[3]) restrict_rows(&s->one, r->in[3], p->ta);
     if (!s->axes) return;
     for (int i = 0; i < s->axes; i++) {
         s->left *= s->dim[i] = y->dim[i];
@@ -133,7 +159,7 @@ static void run_blas(const batch_product *s)
 static void batch_run(const batch_product *s)
 {
     const product *p = &s->one;
-    const bool large = !p->panel && p->m >= TL_BLAS_MIN_ROWS &&
+    const bool large = !p->panel && !p->rows && p->m >= TL_BLAS_MIN_ROWS &&
                        (double)p->m * (double)p->n * (double)p->k > TL_BLAS_MIN_WORK;
     if (large && p->m < INT32_MAX && p->n < INT32_MAX && p->k < INT32_MAX && !tl_exact()) run_blas(s);
     else product_run(p);

@@ -27,8 +27,9 @@ typedef struct product {
     product_matrix a, b, from; /* from.p NULL: 0 */
     int64_t panel;             /* b was packed before: how far its panels are apart; 0: it was not */
     real *c;
-    int64_t row, col; /* strides of c */
-    real *work;       /* for one panel, and for a block of a where product_copies_a() says so */
+    int64_t row, col;    /* strides of c */
+    real *work;          /* for one panel, and for a block of a that is copied */
+    const int32_t *rows; /* k of them: the rows of a^T and b that count; NULL: the first k */
 } product;
 
 #if defined __clang__
@@ -178,7 +179,7 @@ typedef struct panel_ahead {
 static panel_ahead next_panel(const product *s, int64_t k, int64_t j)
 {
     if (k >= s->k) return (panel_ahead){ s->c, 0, 0 };
-    const real *p = s->b.p + k * s->b.row;
+    const real *p = s->b.p + (s->rows ? s->rows[k] : k) * s->b.row;
     if (s->panel) p += j / TILE_WIDTH * s->panel;
     else p += j * s->b.col;
     if (s->panel || s->b.col == 1) return (panel_ahead){ p, TL_PANEL_DEPTH / FETCH_STEPS * s->b.row, s->b.row };
@@ -219,9 +220,25 @@ static const real *copy_block(const product *s, tile_args *t, int64_t k, int64_t
 {
     const int64_t line = TL_LINE / sizeof(real), row = ((rows / line + 1) | 1) * line;
     real *to = s->work + TL_PANEL_DEPTH * TILE_WIDTH;
-    for (int64_t p = 0; p < t->k; p++) memcpy(to + p * row, s->a.p + (k + p) * s->a.col + i, (size_t)rows * sizeof *to);
+    for (int64_t p = 0; p < t->k; p++) {
+        const int64_t from = s->rows ? s->rows[k + p] : k + p;
+        memcpy(to + p * row, s->a.p + from * s->a.col + i, (size_t)rows * sizeof *to);
+    }
     t->a_col = row;
     return to;
+}
+
+/* Columns j..j+columns-1 of these rows of b as rows of `width`: as pack_panel, where columns lie side by side. */
+static void pack_rows(real *restrict to, const product_matrix *b, const int32_t *rows, int64_t depth, int64_t j,
+                      int columns, int width)
+{
+    for (int64_t p = 0; p < depth; p++, to += width) {
+        const real *from = b->p + rows[p] * b->row + j;
+        if (columns == TILE_WIDTH)
+            for (int i = 0; i < TILE_WIDTH; i += W) vstore(to + i, vload(from + i));
+        else
+            for (int i = 0; i < columns; i++) to[i] = from[i];
+    }
 }
 
 /* n in pieces of the same size, a multiple of what a tile fetches at a time: a shallow one at the end would be little but
@@ -235,8 +252,9 @@ static int64_t even_piece(int64_t n, int64_t most)
 
 static void product_rows(const product *s, int64_t i, int64_t rows)
 {
-    const bool copies = tl_product_copies(s->m, s->n, s->a.row == 1 && s->a.col != 1, s->a.col * (int64_t)sizeof(real));
-    const bool direct = s->panel || (s->b.col == 1 && rows <= TL_DIRECT_ROWS);
+    const bool copies = s->rows ||
+                        tl_product_copies(s->m, s->n, s->a.row == 1 && s->a.col != 1, s->a.col * (int64_t)sizeof(real));
+    const bool direct = s->panel || (!s->rows && s->b.col == 1 && rows <= TL_DIRECT_ROWS);
     const bool wide = direct && rows <= WIDE_ROWS && s->col == 1 && (!s->from.p || s->from.col == 1);
     const int64_t panel = s->panel ? s->panel : TILE_WIDTH, most = even_piece(s->k, TL_PANEL_DEPTH);
     const bool ahead = rows >= TL_AHEAD_ROWS; /* few are done too soon for it to help */
@@ -253,7 +271,8 @@ static void product_rows(const product *s, int64_t i, int64_t rows)
             t.b = direct ? s->b.p + k * s->b.row + j / TILE_WIDTH * panel : s->work;
             t.ldb = direct ? s->b.row : t.columns > W ? TILE_WIDTH : W;
             if (ahead) next = left > width ? next_panel(s, k, j + width) : next_panel(s, k + depth, 0);
-            if (!direct) pack_panel(s->work, &s->b, k, depth, j, t.columns, (int)t.ldb);
+            if (s->rows) pack_rows(s->work, &s->b, s->rows + k, depth, j, t.columns, (int)t.ldb);
+            else if (!direct) pack_panel(s->work, &s->b, k, depth, j, t.columns, (int)t.ldb);
             pass_rows(s, &t, i, rows, j, from, next);
         }
         from = (product_matrix){ s->c, s->row, s->col };
@@ -302,7 +321,9 @@ static void product_blocks(const product *s)
 
 static void product_run(const product *s)
 {
-    if (is_one_tile(s)) {
+    if (s->rows) {
+        product_blocks(s);
+    } else if (is_one_tile(s)) {
         product_tile(s);
     } else if (s->n < W / 2 && !s->panel && s->m > s->n && s->m * s->k > TL_NARROW) { /* transposed, it fills vectors */
         product_blocks(&(product){ .m = s->n,
