@@ -93,8 +93,6 @@
     X(ACTIVE_ORIENTATION, "columns of a transposed operand are left out as if they were rows")                         \
     X(ACTIVE_RIGHT, "rows of a right operand are left out as if they were rows of the result")                         \
     X(ACTIVE_SUM, "a sum over rows looks at rows one by one")                                                          \
-    X(ACTIVE_CONCAT, "rows one below the other are those of each part")                                                \
-    X(ACTIVE_SLICE, "some rows are taken for all")                                                                     \
     X(ACTIVE_CHOSEN, "what a mask chooses in its rows' place is not looked at there")                                  \
     X(ACTIVE_FINITE, "what is multiplied by zeros is not looked at, even if it may be infinite, in exact mode")        \
     X(ACTIVE_ONE, "rows that a second mask looks at are left out by the first")                                        \

@@ -332,6 +332,8 @@ typedef struct tl_part {
 
 /* fuse.c: bytes of a tile of all arrays of a fused instruction together. Tests make it small. */
 extern int64_t tl_tile_bytes;
+/* Multiply-adds from which a product is worth a look at the mask of its rows (passes/active.c); tests look at all. */
+extern int64_t tl_active_work;
 /* fuse.c: does row i of what this node makes depend on row i of its operands alone? */
 bool tl_by_rows(const tl_tape *tape, const tl_node *node);
 

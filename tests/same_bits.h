@@ -163,6 +163,7 @@ SOME outcome outcome_of(const specimen *q, const char *words, tl_fault fault)
 {
     outcome o = { 0 };
     setenv("TL_PASSES", words, 1);
+    tl_active_work = 0;
     tl_tile_bytes = (int64_t[]){ 1 << 20, 400, 4000, 1 }[q->seed % 4];
     seen_calls = tap_calls = 0;
     tl_model *model = tl_model_new(.dtype = q->dtype ? q->dtype : TL_F32, .seed = q->seed);

@@ -450,6 +450,39 @@ static void sums(tl_scope *s, uint64_t seed)
     tl_output(s, "few", tl_add(all, few));
 }
 
+/* Rows that a mask leaves out, and what only looks like them. Each product has a weight of its own, lest they are batched. */
+static void padding(tl_scope *s, uint64_t seed)
+{
+    enum { R = 4 };
+    const tl_tensor x = input(s, "x", seed, TL_DIMS(R, W)), zero = tl_full(s, TL_SCALAR, 0);
+    const tl_tensor A = tl_param(s, "A", TL_DIMS(R, R), .init = normal);
+    const tl_tensor ids = tl_ids_const(s, TL_DIMS(R, 1), (int32_t[]){ 0, 1, 0, 1 });
+    const tl_tensor c = tl_const(s, TL_DIMS(R, 1), (double[]){ 0, 1, 1, 0 });
+    const tl_tensor d = tl_const(s, TL_DIMS(R, 1), (double[]){ 1, 0, 0, 0 }), one = tl_exp(tl_slice(c, 0, 1, 2));
+    tl_tensor S[24], p[10];
+    for (int k = 0; k < COUNT(S); k++) S[k] = square(s, (char[]){ 'S', (char)('a' + k), 0 });
+    for (int k = 0; k < COUNT(p); k++) p[k] = tl_matmul(tl_sin(x), S[k]);
+    give(s, tl_where(c, tl_tanh(p[0]), x));
+    give(s, tl_where(tl_greater(x, zero), p[1], x)); /* single numbers */
+    give(s, tl_where(c, x, p[2]));
+    give(s, tl_add(tl_where(c, p[3], zero), tl_where(d, p[3], zero)));
+    const tl_tensor q = tl_matmul(x, tl_slice(S[10], 1, 0, R)), r = tl_matmul(tl_cos(x), tl_slice(S[11], 1, 0, R));
+    give(s, tl_where(c, tl_gemm(TL_NONE, q, A, true, false), A));
+    give(s, tl_where(c, tl_gemm(TL_NONE, A, r, false, false), A));
+    give(s, tl_where(c, tl_sum(tl_reshape(p[4], TL_DIMS(R, R, W / R)), TL_AXES(0)), A));
+    const tl_tensor some = tl_where(c, x, zero), first = tl_where(one, tl_slice(x, 0, 0, 1), zero);
+    give(s, tl_mul(some, tl_matmul(tl_scale(tl_exp(x), 1e30), tl_scale(S[12], 1e30)))); /* 0 times infinity */
+    give(s, tl_matmul(some, S[13]));
+    give(s, tl_matmul(tl_exp(some), S[14]));
+    give(s, tl_matmul(tl_add(some, tl_where(d, x, zero)), S[15]));
+    give(s, tl_matmul(tl_mul(first, x), S[16]));
+    give(s, tl_gemm(tl_full(s, TL_DIMS(R, W), -0.0), some, S[17], false, false));
+    const tl_tensor g = CONCAT(0, tl_where(ids, p[5], zero), tl_where(c, p[6], zero)), h = CONCAT(0, p[7], p[8]);
+    give(s, tl_gemm(TL_NONE, h, g, true, false));
+    give(s, tl_gemm(TL_NONE, tl_where(c, tl_sin(x), zero), tl_cos(x), true, false));
+    tl_backward(tl_sum(tl_sin(tl_where(c, tl_tanh(tl_matmul(tl_tanh(p[9]), S[18])), x)), TL_ALL));
+}
+
 /* A network of random cells (random_cells.h). */
 static void network(tl_scope *s, uint64_t seed)
 {
@@ -488,6 +521,8 @@ static const specimen fixed[] = {
     { "columns", columns, 1, TL_F32, "-simplify,-schedule" },
     { "sums", sums, 1, TL_F32 },
     { "sums", sums, 2, TL_F64 },
+    { "padding", padding, 1, TL_F32 },
+    { "padding", padding, 2, TL_F64 },
 };
 
 enum { SPECIMENS = COUNT(fixed) + RANDOM + NETWORKS };

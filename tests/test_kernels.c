@@ -208,6 +208,63 @@ Test(kernels, a_product_is_one_chain_of_fused_multiply_adds)
     }
 }
 
+static void put(int matrix, bool f64, int64_t i, double v)
+{
+    if (f64) memory[matrix][i] = v;
+    else ((float *)memory[matrix])[i] = (float)v;
+}
+
+/* Rows of a (of ta: of b, too) that a list of active rows leaves out are as zeros, and are not read: here they are NaNs. With
+ * a transposed any rows may be left out, else those at both ends. The product may start in its place. */
+static void check_active(bool f64, int m, int n, int k, bool ta, bool tb, bool c0, uint64_t *state)
+{
+    const int rows = ta ? k : m, columns = ta ? m : k, first = (int)((noise(state) + 1) / 2 * rows);
+    const tl_dtype t = f64 ? TL_F64 : TL_F32;
+    static double mask[1000];
+    static int32_t list[1002];
+    const tl_shape r = { t, 1, { rows } }, ids = { TL_I32, 1, { rows + 2 } };
+    const tl_shape x[] = { { t, 2, { rows, columns } }, { t, 2, { tb ? n : k, tb ? k : n } }, { t, 2, { m, n } }, ids };
+    for (int i = 0; i < 3; i++) scatter(memory[i], f64, x[i].dim[0] * x[i].dim[1], state, 1);
+    for (int i = 0; i < rows; i++) {
+        const bool on = ta ? noise(state) > 0 : i >= first && i < first + rows / 2;
+        if (f64) mask[i] = on;
+        else ((float *)mask)[i] = on;
+        for (int j = 0; !on && j < columns; j++) put(0, f64, i * columns + j, 0);
+        for (int j = 0; !on && ta && j < n; j++) put(1, f64, i * n + j, 0);
+    }
+    chain(f64, m, n, k, ta, tb, c0);
+    for (int isa = 0; isa < isas(); isa++) {
+        run(kernels[number_of("active")].kernel[f64][isa], ids, list, 1, &r, (const void *[]){ mask }, NULL, NULL);
+        for (int i = 0; i < rows; i++) {
+            const bool on = f64 ? mask[i] != 0 : ((float *)mask)[i] != 0;
+            for (int j = 0; !on && j < columns; j++) put(0, f64, i * columns + j, NAN);
+            for (int j = 0; !on && ta && j < n; j++) put(1, f64, i * n + j, NAN);
+        }
+        for (int there = 0; there <= c0; there++) {
+            if (there) memcpy(memory[3], memory[2], (size_t)(m * n) * (f64 ? 8 : 4));
+            else memset(memory[3], 0x7f, sizeof memory[3]);
+            const void *in[] = { memory[0], memory[1], !c0 ? NULL : memory[there ? 3 : 2], list };
+            run(kernels[number_of("matmul")].kernel[f64][isa], x[2], memory[3], 4, x, in,
+                &(tl_product_attr){ ta, tb, 0 }, work);
+            cr_assert_not(memcmp(memory[3], memory[4], (size_t)(m * n) * (f64 ? 8 : 4)), "%dx%dx%d %d%d%d f%d isa %d",
+                          m, n, k, ta, tb, c0, f64 ? 64 : 32, isa);
+        }
+    }
+}
+
+Test(kernels, a_product_leaves_out_rows_that_are_not_active)
+{
+    uint64_t state = 7;
+    tl_set_exact(true);
+    for (int i = 0; i < 400; i++) {
+        const int m = 1 + (int)((noise(&state) + 1) / 2 * 70), n = 1 + (int)((noise(&state) + 1) / 2 * 70);
+        const int k = 1 + (int)((noise(&state) + 1) / 2 * 90);
+        check_active(i & 1, m, n, k, i & 2, !(i & 2) && i & 4, i & 8, &state);
+    }
+    check_active(false, 130, 133, 700, true, false, true, &state); /* deeper than a panel */
+    check_active(true, 490, 133, 60, true, false, false, &state);  /* two blocks of rows */
+}
+
 /* By default OpenBLAS may make large products, in an order of its own; with AVX-512 the library makes all of them. */
 Test(kernels, large_products_may_go_to_blas_and_agree_within_rounding)
 {

@@ -343,7 +343,11 @@ static void equal_params(const outcome *a, const outcome *b, const subject *q, i
 static const int32_t ragged[] = { 4, 1, 5, 3, 0 };
 enum { T = 5, B = 5 };
 
-static void exactly(void) { tl_set_exact(true); }
+static void exactly(void)
+{
+    tl_set_exact(true);
+    tl_active_work = 0; /* however small, products leave out rows of padding */
+}
 TestSuite(sequences, .init = exactly);
 
 static void padding_changes_nothing(const subject *q)

@@ -11,7 +11,7 @@
  *                  exact mode. */
 #include "graph/passes/passes.h"
 
-enum { MIN_ROWS = 8, MIN_WORK = 1 << 14 }; /* of a product, to be worth a look at the mask */
+int64_t tl_active_work = 1 << 14; /* multiply-adds of a product that is worth a look at the mask */
 
 enum { NOBODY = 0, ALL = UINT32_MAX }; /* instead of the node of a mask */
 
@@ -53,8 +53,8 @@ static bool by_rows(const active *p, uint32_t i, uint32_t k)
         return x->rank == 2 && y->rank == 2 && TL_LEGAL(ACTIVE_ORIENTATION, !a->ta) && TL_LEGAL(ACTIVE_RIGHT, k != 1);
     }
     case TL_ROLE_SUM: return k == 0 && n->n_in < 2 && TL_LEGAL(ACTIVE_SUM, ((const tl_sum_attr *)n->attr)->axis_begin);
-    case TL_ROLE_CONCAT: return TL_LEGAL(ACTIVE_CONCAT, ((const tl_concat_attr *)n->attr)->axis);
-    case TL_ROLE_SLICE: return TL_LEGAL(ACTIVE_SLICE, ((const tl_slice_attr *)n->attr)->axis);
+    case TL_ROLE_CONCAT: /* as many rows on both sides: nothing was put below them, */
+    case TL_ROLE_SLICE:  /* or left out, */
     case TL_ROLE_RESHAPE: return true;
     default: break;
     }
@@ -178,8 +178,8 @@ static uint32_t mask_of(active *p, uint32_t i)
     const tl_node *n = &p->t->node[i];
     const tl_product_attr *a = n->attr;
     const uint32_t x = in(p, i, 0), y = in(p, i, 1), seen = p->seen[i];
-    if (n->shape.rank != 2 || shape(p, x)->rank != 2 || shape(p, x)->dim[0] < MIN_ROWS) return 0;
-    if (tl_shape_size(shape(p, x)) * n->shape.dim[1] < MIN_WORK) return 0;
+    if (n->shape.rank != 2 || shape(p, x)->rank != 2 || !tl_shape_size(shape(p, x))) return 0;
+    if (tl_shape_size(shape(p, x)) * n->shape.dim[1] < tl_active_work) return 0;
     if (a->ta) {
         if (a->tb || tl_exact()) return 0;
         const uint32_t m = stacked_mask(p, y);
