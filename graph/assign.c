@@ -58,8 +58,8 @@ static bool may_overwrite(const tl_draft *d, uint32_t k, uint32_t j)
     if (!f) return TL_LEGAL(OVER_CLASS, reads_first(d->in.op, j)) && TL_LEGAL(OVER_SAME, same_elements(d, k, j));
     const tl_use *out = &f->use[k - 1], *in = &f->use[j - 1];
     const bool last = in->last == out->first && f->member[in->last].op->cls == TL_ELEMENTWISE && same_elements(d, k, j);
-    return !in->written && TL_LEGAL(OVER_STEP, in->step == out->step) && d->in.ref[k].offset == d->in.ref[j].offset &&
-           TL_LEGAL(OVER_LATER, in->last < out->first || last);
+    return !in->written && TL_LEGAL(OVER_STEP, in->step == out->step) && TL_LEGAL(OVER_ROWS, out->step) &&
+           d->in.ref[k].offset == d->in.ref[j].offset && TL_LEGAL(OVER_LATER, in->last < out->first || last);
 }
 
 /* The root whose block what stands at k may take over: it dies here, and all that is read of it is read row by row

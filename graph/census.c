@@ -28,7 +28,8 @@ tl_kernel_call tl_calls_of(const tl_plan *p, uint32_t k)
 static int tiled_axis(const tl_kernel_call *c)
 {
     if (c->op->cls == TL_ELEMENTWISE) return 0;
-    if (c->op->role == TL_ROLE_SUM) return (int)((const tl_sum_attr *)c->attr)->axis_begin - 1;
+    const tl_sum_attr *a = c->attr;
+    if (c->op->role == TL_ROLE_SUM) return (int)(c->member->adds ? a->axis_end : a->axis_begin) - 1;
     return c->member->desc[0]->rank - 2;
 }
 
@@ -41,7 +42,7 @@ tl_ref tl_call_operand(const tl_kernel_call *c, uint32_t k, tl_desc *d)
         return c->in->ref[k];
     }
     *d = c->member->desc[0][k];
-    if (d->dtype) d->dim[tiled_axis(c)] = d->dim[tiled_axis(c)] / f->tile * f->rows;
+    if (d->dtype && !(c->member->adds && k != 1)) d->dim[tiled_axis(c)] = d->dim[tiled_axis(c)] / f->tile * f->rows;
     return d->dtype && c->member->at[k] < f->n_memory ? c->in->ref[1 + c->member->at[k]] : none;
 }
 

@@ -284,6 +284,7 @@ typedef struct call {
     const tl_ref *ref;
     uint32_t n_in;
     int64_t row, rows; /* the first of the rows that it works on, of how many in all */
+    bool adds, last;   /* are rows added to the result, and is this the last tile of them? */
     enum { COMPUTES, COPIES, CLEARS, LISTS } does;
     int64_t room; /* in the arena, of `work` bytes */
     size_t work;
@@ -365,6 +366,23 @@ static bool check_overlap(checker *c, const call *q, uint32_t k)
     return true;
 }
 
+/* The name of element i of the result; while rows are still to be added to it, another. */
+static uint64_t name_of_result(const checker *c, const call *q, int64_t i)
+{
+    const int64_t all = tl_shape_size(&node_at(c, q->node)->shape);
+    return q->adds && !q->last ? (uint64_t)q->node << 32 | (uint64_t)(all + i) : name_of(c, q->node, i);
+}
+
+/* Is what the tiles before have added up still there? */
+static bool check_part(checker *c, const call *q)
+{
+    const int64_t all = tl_shape_size(&node_at(c, q->node)->shape), size = (int64_t)tl_dtype_size(q->desc->dtype);
+    for (int64_t i = 0; i < all; i++)
+        if (!holds(c, (uint64_t)q->node << 32 | (uint64_t)(all + i), q->ref[0], q->ref[0].offset + i * size, size))
+            return fail(c, "what was added up so far is not there: element %lld", (long long)i);
+    return true;
+}
+
 /* What is written stands under its names. */
 static bool write_names(checker *c, const call *q)
 {
@@ -372,14 +390,14 @@ static bool write_names(checker *c, const call *q)
     const tl_ref ref = q->ref[0];
     buffer *f = buffer_of(c, ref.base);
     const int64_t n = tl_desc_size(d), size = (int64_t)tl_dtype_size(d->dtype);
-    const int64_t all = tl_shape_size(&node_at(c, q->node)->shape), first = first_of(q, all);
-    if (q->does != CLEARS && (q->rows == 1 ? n != all : first + n > all))
+    const int64_t all = tl_shape_size(&node_at(c, q->node)->shape), first = q->adds ? 0 : first_of(q, all);
+    if (q->does != CLEARS && (q->rows == 1 || q->adds ? n != all : first + n > all))
         return fail(c, "%lld elements are described, of %lld", (long long)n, (long long)all);
     walk m = { .d = d };
     for (int64_t i = 0; i < n; i++, step(&m))
         for (int64_t j = 0; j < size / WORD; j++)
             f->name[(ref.offset + m.offset * size) / WORD + j] = q->does == CLEARS ? ZERO
-                                                                                   : name_of(c, q->node, first + i);
+                                                                                   : name_of_result(c, q, first + i);
     return true;
 }
 
@@ -403,6 +421,10 @@ static bool check_call(checker *c, const call *q)
     for (uint32_t k = 0; k < q->n_in; k++) {
         const uint32_t id = operand(c, q, k);
         const bool there = q->ref[1 + k].base != TL_BASE_NONE;
+        if (k == 1 && q->adds && q->row) {
+            if (!check_part(c, q)) return false;
+            continue;
+        }
         if (!there && id) return fail(c, "operand %u is missing", k);
         if (there && !check_operand(c, q, k, id)) return false;
     }
@@ -457,6 +479,8 @@ static bool check_fused(checker *c, const tl_instr *in)
             call q = call_of(c, m->kernel, m->op, m->attr, m->place, m->desc[row + f->tile > f->rows], ref, m->n_in);
             q.row = row;
             q.rows = f->rows;
+            q.adds = m->adds;
+            q.last = row + f->tile >= f->rows;
             if (!check_tiles(c, in, m, &q) || !check_call(c, &q)) return false;
         }
     }

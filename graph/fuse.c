@@ -4,7 +4,8 @@
  * Members of a run stand one after the other, and row i of what each makes depends on row i of its operands alone, or on
  * operands that all rows share. Any tiling by rows then computes the same numbers with the same kernels: the same bits.
  * An instruction joins if its rows are as many, and if whatever it reads of what the run writes (or writes where the
- * run reads) is of the same row; all else ends the run. */
+ * run reads) is of the same row; all else ends the run. A sum over rows is a member that adds each tile's rows to what the
+ * tiles before have made; as rows are added one after the other in any case, the sum is the same, and is ready after the run. */
 #include <string.h>
 
 #include "graph/build.h"
@@ -38,7 +39,11 @@ typedef struct run {
 
 /* ---- rows of an instruction ------------------------------------------------------------------------------------------ */
 
-static int reduced_from(const tl_node *n) { return (int)((const tl_sum_attr *)n->attr)->axis_begin; }
+bool tl_adds_rows(const tl_tape *t, const tl_node *n)
+{
+    const tl_sum_attr *a = n->attr;
+    return n->op->role == TL_ROLE_SUM && !a->axis_begin && a->axis_end < t->node[tl_node_in(t, n, 0)].shape.rank;
+}
 
 bool tl_by_rows(const tl_tape *t, const tl_node *n)
 {
@@ -55,14 +60,21 @@ static bool fusable(const tl_build *b, const tl_draft *d)
 {
     const tl_node *n = &b->tape->node[d->node];
     if (d->in.op == tl_op_of_role(TL_ROLE_COPY)) return n->shape.rank > 0 && n->shape.dtype != TL_I32;
-    return d->in.op == n->op && tl_by_rows(b->tape, n);
+    return d->in.op == n->op && (tl_by_rows(b->tape, n) || tl_adds_rows(b->tape, n));
+}
+
+static bool adds(const tl_build *b, const tl_draft *d) /* and does not only copy the sum */
+{
+    return d->in.op->role == TL_ROLE_SUM && tl_adds_rows(b->tape, &b->tape->node[d->node]);
 }
 
 /* Axes of a node's value (of its operand, where it sums) that count rows. */
 static int row_axes(const tl_build *b, const tl_draft *d)
 {
     const tl_node *n = &b->tape->node[d->node];
-    return d->in.op->role == TL_ROLE_SUM ? reduced_from(n) : n->shape.rank - 1;
+    const tl_sum_attr *a = n->attr;
+    if (d->in.op->role != TL_ROLE_SUM) return n->shape.rank - 1;
+    return (int)(adds(b, d) ? a->axis_end : a->axis_begin);
 }
 
 static int64_t rows_of(const tl_build *b, const tl_draft *d)
@@ -88,6 +100,7 @@ static int64_t step_of(const tl_build *b, const tl_draft *d, uint32_t k, int64_t
     if (d->in.op->cls == TL_ELEMENTWISE)
         return out->rank && TL_LEGAL(FUSE_EVEN, out->dim[0] % rows == 0) ? e->stride[0] * (out->dim[0] / rows) : -1;
     const int axes = row_axes(b, d);
+    if (adds(b, d) && k != 1) return 0; /* the sum and what it starts from */
     return axes ? size_from(e, axes) : -1;
 }
 
@@ -98,7 +111,7 @@ static void shrink(const tl_build *b, const tl_draft *d, int64_t rows, int64_t t
     const int axes = merged ? 1 : row_axes(b, d);
     for (uint32_t k = 0; k <= d->in.n_in; k++) {
         out[k] = d->in.desc[k];
-        if (!out[k].dtype) continue;
+        if (!out[k].dtype || (adds(b, d) && k != 1)) continue;
         const int64_t per_row = merged ? out[k].dim[0] / rows : 1;
         for (int a = 0; a < axes - 1; a++) out[k].dim[a] = 1;
         out[k].dim[axes - 1] = tile * per_row;
@@ -128,7 +141,7 @@ static bool in_step(const stream *p, const stream *q)
 static bool describe(const run *r, const tl_draft *d, uint32_t k, stream *out)
 {
     const int64_t step = step_of(r->b, d, k, r->rows), element = (int64_t)tl_dtype_size(d->in.desc[k].dtype);
-    if (step < 0 || (!k && !step) || !tl_desc_size(&d->in.desc[k])) return false;
+    if (step < 0 || (!k && !step && !adds(r->b, d)) || !tl_desc_size(&d->in.desc[k])) return false;
     *out = (stream){ .ref = d->in.ref[k],
                      .root = d->root[k],
                      .step = step * element,
@@ -260,6 +273,7 @@ static tl_status fused_kernel(const tl_run_args *r)
         const int part = row + f->tile > f->rows;
         for (const tl_member *m = f->member; m < f->member + f->n_members; m++) {
             for (uint32_t k = 0; k < m->n_in; k++) in[k] = m->at[k + 1] == ABSENT ? NULL : at[m->at[k + 1]];
+            if (m->adds && row) in[1] = at[m->at[0]];
             a.out = at[m->at[0]];
             a.n_in = (int)m->n_in;
             a.out_desc = m->desc[part];
@@ -289,13 +303,18 @@ static bool fill_members(const run *r, tl_fused *f, slots *w)
     for (uint32_t i = 0; i < r->n; i++) {
         const tl_draft *d = &b->draft[r->begin + i];
         tl_desc desc[2][MAX_OPERANDS + 1];
-        uint16_t *own = tl_build_keep(b, (d->in.n_in + 1) * sizeof *own);
+        const bool sum = adds(b, d);
+        const uint32_t n_in = sum ? 2 : d->in.n_in; /* a sum that starts from nothing starts from itself later */
+        uint16_t *own = tl_build_keep(b, (n_in + 1) * sizeof *own);
         if (!own) return false;
         const int64_t left = f->rows % f->tile;
         shrink(b, d, f->rows, f->tile, desc[0]);
         shrink(b, d, f->rows, left ? left : f->tile, desc[1]);
-        m[i] = (tl_member){ .kernel = d->in.kernel, .op = d->in.op, .attr = d->in.attr, .n_in = d->in.n_in, .at = own };
-        for (int k = 0; k < 2; k++) m[i].desc[k] = tl_build_descs(b, desc[k], d->in.n_in + 1);
+        if (sum) desc[0][2] = desc[1][2] = *desc[0], own[2] = ABSENT;
+        m[i] = (tl_member){
+            .kernel = d->in.kernel, .op = d->in.op, .attr = d->in.attr, .n_in = n_in, .at = own, .adds = sum
+        };
+        for (int k = 0; k < 2; k++) m[i].desc[k] = tl_build_descs(b, desc[k], n_in + 1);
         for (uint32_t k = 0; k <= d->in.n_in; k++) {
             const uint16_t j = r->at[i][k];
             own[k] = j == ABSENT ? ABSENT : at[j];

@@ -151,6 +151,7 @@
     X(OVER_DIES, "an operand is written over that is still needed")                                                    \
     X(OVER_SIZE, "an operand of another size is written over")                                                         \
     X(OVER_STEP, "rows of another length are written over")                                                            \
+    X(OVER_ROWS, "a sum of rows is written over what is read again for the next rows")                                 \
     X(OVER_LATER, "what a later member of a run reads is written over")
 
 #endif

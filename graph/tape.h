@@ -336,6 +336,8 @@ extern int64_t tl_tile_bytes;
 extern int64_t tl_active_work;
 /* fuse.c: does row i of what this node makes depend on row i of its operands alone? */
 bool tl_by_rows(const tl_tape *tape, const tl_node *node);
+/* fuse.c: does this node add up rows, one after the other? Then it can do so with some rows at a time. */
+bool tl_adds_rows(const tl_tape *tape, const tl_node *node);
 
 /* Can an array of this shape lie so? Some axis must begin where rows do. */
 bool tl_layout_fits(const tl_shape *shape, tl_layout layout);
@@ -416,6 +418,8 @@ typedef struct tl_member {
     const uint16_t
         *at; /* their numbers in the instruction: 0 .. n_memory - 1 are its operands, others live in its work */
     uint32_t n_in, place;
+    bool
+        adds; /* its result has no rows: all of them are added to it, and from the second tile on it starts from itself */
 } tl_member;
 
 /* How the members use an operand of the instruction. */

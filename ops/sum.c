@@ -30,7 +30,10 @@ KERNEL(sum)
     const int64_t inner = tl_span(r->in_desc, a->axis_end, r->in_desc->rank);
     const real *x = r->in[0], *c = r->n_in > 1 ? r->in[1] : NULL;
     real *y = r->out;
-    if (c) memcpy(y, c, (size_t)(outer * inner) * sizeof(real));
+    if (c == y) {
+    } /* in its place */
+    else if (c)
+        memcpy(y, c, (size_t)(outer * inner) * sizeof(real));
     else memset(y, 0, (size_t)(outer * inner) * sizeof(real));
     if (a->axis_end < r->in_desc->rank) sum_rows(x, y, outer, n, inner);
     else

@@ -5,7 +5,8 @@
  * added by index, and nothing else looks at c_1, c_2, ... but the last. Each f adds row after row of its operands to
  * its last operand, in order (graph/op.h, ops/sum.c, ops/gather.c), so f of the rows of several links, one below the
  * other, is the same chain of additions: the same bits. All operands of the links come before the last link, where
- * the one operation stands. */
+ * the one operation stands. Sums of rows that elementwise operations make and nothing but such reads stay where they are: they are
+ * added up while they are in the cache (fuse.c), and need not lie in memory at all. */
 #include "graph/passes/passes.h"
 
 enum { MAX_ROWS = 512 }; /* of a piece: what has just been made is still in the cache, and need not be kept for long */
@@ -29,6 +30,7 @@ typedef struct deferral {
     tl_rewrite *w;
     const uint32_t *uses; /* how often a node's value is looked at */
     uint32_t *after;      /* the link that a link's value goes into; 0: no such */
+    uint32_t *in_runs;    /* how often a node's value is looked at by what can be a member of a fused run */
 } deferral;
 
 static const tl_shape *shape_of(const tl_tape *t, const tl_node *n, uint32_t k)
@@ -62,6 +64,24 @@ static uint32_t start_of(const tl_tape *t, const tl_node *n, const link_kind *ki
     return kind->start < n->n_in ? tl_node_in(t, n, kind->start) : 0;
 }
 
+static bool in_run(const tl_tape *t, uint32_t i) { return tl_by_rows(t, &t->node[i]) || tl_adds_rows(t, &t->node[i]); }
+
+static void count_in_runs(deferral *d)
+{
+    const tl_tape *t = d->w->from;
+    for (uint32_t i = 1; i < t->n; i++)
+        for (uint32_t k = 0; d->w->live[i] && in_run(t, i) && k < t->node[i].n_in; k++)
+            d->in_runs[tl_node_in(t, &t->node[i], k)]++;
+}
+
+/* Are the rows that node i adds up made and read in runs alone? */
+static bool stays(const deferral *d, uint32_t i)
+{
+    const tl_tape *t = d->w->from;
+    const uint32_t x = tl_node_in(t, &t->node[i], 0);
+    return t->node[i].op->role == TL_ROLE_SUM && tl_by_rows(t, &t->node[x]) && d->in_runs[x] == d->uses[x];
+}
+
 /* All but the number of rows must agree (and then attributes and results do). */
 static bool continues(const tl_tape *t, const tl_node *a, const tl_node *b, const link_kind *kind)
 {
@@ -79,8 +99,9 @@ static void find_chains(deferral *d)
     const tl_tape *t = d->w->from;
     for (uint32_t i = 1; i < t->n; i++) {
         const link_kind *kind = d->w->live[i] ? kind_of(t, &t->node[i]) : NULL;
-        const uint32_t before = kind ? start_of(t, &t->node[i], kind) : 0;
-        if (before && TL_LEGAL(DEFER_USES, d->uses[before] == 1) && continues(t, &t->node[before], &t->node[i], kind))
+        const uint32_t before = kind && !stays(d, i) ? start_of(t, &t->node[i], kind) : 0;
+        if (before && !stays(d, before) && TL_LEGAL(DEFER_USES, d->uses[before] == 1) &&
+            continues(t, &t->node[before], &t->node[i], kind))
             d->after[before] = i;
     }
 }
@@ -156,8 +177,11 @@ static uint32_t emit_chain(const deferral *d, uint32_t last)
 static bool defer(tl_rewrite *w)
 {
     const uint32_t n = w->from->n;
-    deferral d = { w, tl_rewrite_uses(w), tl_arena_alloc(&w->to->arena, n * sizeof *d.after) };
-    bool well = d.uses && d.after;
+    tl_arena *a = &w->to->arena;
+    deferral d = { .w = w, .uses = tl_rewrite_uses(w), .after = tl_arena_alloc(a, n * sizeof *d.after) };
+    d.in_runs = tl_arena_alloc(a, n * sizeof *d.in_runs);
+    bool well = d.uses && d.after && d.in_runs;
+    if (well) count_in_runs(&d);
     if (well) find_chains(&d);
     for (uint32_t i = 1; i < n && well; i++) {
         if (d.after[i] || !w->live[i]) continue; /* comes with the last link */

@@ -26,7 +26,10 @@ static bool is_free(const tl_tape *t, uint32_t i)
     return t->node[i].op->role != TL_ROLE_TAP && tl_part_of(t, &t->node[i], &part);
 }
 
-static kind kind_of(const tl_tape *t, uint32_t i) { return tl_by_rows(t, &t->node[i]) ? BY_ROWS : OTHER; }
+static kind kind_of(const tl_tape *t, uint32_t i)
+{
+    return tl_by_rows(t, &t->node[i]) || tl_adds_rows(t, &t->node[i]) ? BY_ROWS : OTHER;
+}
 
 /* Emits what is ready among nodes begin..end-1 and of this kind, in order, and views with it. */
 static bool sweep(tl_rewrite *w, uint32_t begin, uint32_t end, kind k)
