@@ -55,6 +55,25 @@ TL_API int tl_vocab_symbol(const tl_vocab *vocab, int32_t id, char out[5]);
 TL_API tl_status tl_vocab_print(const tl_vocab *vocab, tl_bytes *out);
 TL_API tl_status tl_vocab_parse(const char *line, tl_vocab **out);
 
+/* ---- sequences ---------------------------------------------------------------------------------------------- */
+
+/* Sequences of ids, of any lengths: n of them, one after the other; sequence i is ids[offset[i]] ... ids[offset[i + 1] - 1].
+ * All zero is none. Whoever is handed one owns it: tl_ragged_free(). */
+typedef struct tl_ragged {
+    int32_t *ids;                 /* offset[n] of them */
+    int64_t *offset;              /* n + 1 of them, ascending from 0; NULL only while n is 0 */
+    int64_t n;                    /* sequences */
+    int64_t id_room, offset_room; /* allocated; the library's own */
+} tl_ragged;
+
+TL_API void tl_ragged_free(tl_ragged *sequences); /* and sets it to none; NULL is harmless */
+
+/* Appends one sequence, which may be empty. TL_E_MEMORY leaves what there was. */
+TL_API tl_status tl_ragged_add(tl_ragged *sequences, const int32_t *ids, int64_t n);
+
+/* Frees the numbers of an array that a function of this room has made ("new"), and sets it to nothing. */
+TL_API void tl_array_free(tl_array *array); /* NULL is harmless */
+
 /* ---- contiguous batches ------------------------------------------------------------------------------------- */
 
 /* Ids cut into `batch` streams of equal length that are read side by side, window after window: row b of a window goes

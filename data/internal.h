@@ -22,6 +22,15 @@ tl_status tl_replace_write(tl_replacement *r, const void *data, size_t size);
 tl_status tl_replace_commit(tl_replacement *r); /* or, on failure, tl_replace_cancel */
 void tl_replace_cancel(tl_replacement *r);
 
+/* ---- sequences.c -------------------------------------------------------------------------------------------- */
+
+/* A new array, its numbers not set, to be freed with tl_array_free(). TL_E_SHAPE where a dimension is negative or the
+ * rank or the size is too large. `who` is the function that says so. */
+tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t *dim, tl_array *out);
+
+/* Makes room for `more` elements of `size` bytes behind the first n of *p; false if memory is short. */
+bool tl_grow(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
+
 /* ---- utf8.c ------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the code point at s, and its value; 0 where s (of n bytes) does not start with valid UTF-8. */
