@@ -1,4 +1,5 @@
-/* data/data.h - files: text, vocabularies, contiguous batches of text, and named arrays in safetensors files.
+/* data/data.h - files: text, words, vocabularies, sequences, contiguous batches of text, and named arrays in safetensors
+ * files.
  *
  * Knows arrays (tl_array) and nothing of the tape. Every function that returns a tl_status leaves a sentence in
  * tl_message() that names the file and, where it helps, the position. Files are hostile until shown otherwise: bad
@@ -71,8 +72,203 @@ TL_API void tl_ragged_free(tl_ragged *sequences); /* and sets it to none; NULL i
 /* Appends one sequence, which may be empty. TL_E_MEMORY leaves what there was. */
 TL_API tl_status tl_ragged_add(tl_ragged *sequences, const int32_t *ids, int64_t n);
 
-/* Frees the numbers of an array that a function of this room has made ("new"), and sets it to nothing. */
+/* Frees the numbers of an array that a function of this room has made (a "new" one), and sets it to nothing. */
 TL_API void tl_array_free(tl_array *array); /* NULL is harmless */
+
+/* ---- words -------------------------------------------------------------------------------------------------- */
+
+/* Several strings, each ended by a 0: lines, words, texts. Their owner frees them with tl_texts_free(). */
+typedef struct tl_texts {
+    const char **text; /* n of them */
+    int64_t n;
+    tl_bytes bytes; /* where they lie; the library's own */
+} tl_texts;
+
+TL_API void tl_texts_free(tl_texts *texts); /* and sets it to none; NULL is harmless */
+
+/* The lines of a text without their ends. Takes the bytes over: they are nothing afterwards, whatever the outcome. `name`
+ * (of the file) begins messages. TL_E_FORMAT where a line holds a zero byte. */
+TL_API tl_status tl_text_lines(const char *name, tl_bytes *bytes, tl_texts *out);
+
+/* The same where each line is label<TAB>text: the labels, whole numbers of 32 bits, and the texts. TL_E_FORMAT names the
+ * line where it is not so. */
+typedef struct tl_labelled {
+    tl_texts texts;
+    int32_t *label; /* texts.n of them */
+} tl_labelled;
+
+TL_API tl_status tl_labelled_parse(const char *name, tl_bytes *bytes, tl_labelled *out);
+TL_API void tl_labelled_free(tl_labelled *labelled); /* NULL is harmless */
+
+/* A text as a row of plain characters: of each line white space at both ends is dropped, A-Z become a-z, all that is not
+ * ASCII is dropped; lines that are empty then are left out, and the others joined by one space. TL_E_MEMORY. */
+TL_API tl_status tl_text_clean(const char *text, size_t size, tl_bytes *out);
+
+/* ---- tokenizer ---------------------------------------------------------------------------------------------- */
+
+/* Keras' Tokenizer: words (or characters) get ids by how often they are met, the most frequent first and equals in the order
+ * in which they came, from 1 on: 0 is never given, so that it can stand for padding.
+ *
+ * A text is put into lower case as Python's str.lower() does (all of Unicode), each character of .filters is replaced by
+ * .split, and the words are what stands between one .split and the next, empty ones left out. Texts are UTF-8; a byte that is
+ * not counts as U+FFFD. With .char_level each character of the text in lower case is a word, and nothing is filtered. */
+typedef struct tl_tokenizer tl_tokenizer;
+
+typedef struct tl_tokenizer_opts {
+    size_t size;
+    int64_t num_words;     /* ids from this on are not used (all words are counted); 0: all are */
+    const char *filters;   /* characters; NULL: !"#$%&()*+,-./:;<=>?@[\]^_`{|}~, tab and newline (not the apostrophe) */
+    const char *split;     /* NULL: one space */
+    const char *oov_token; /* a word for all words out of vocabulary, with id 1; NULL: they are left out */
+    bool keep_case, char_level;
+} tl_tokenizer_opts;
+
+/* The strings are copied. TL_E_ARGUMENT if num_words is negative, .split empty, or a string not UTF-8. */
+TL_API tl_status tl_tokenizer_new_opt(tl_tokenizer **out, const tl_tokenizer_opts *o);
+#ifndef __cplusplus
+#define tl_tokenizer_new(...) TL_TOKENIZER_NEW_(__VA_ARGS__, .size = sizeof(tl_tokenizer_opts))
+#define TL_TOKENIZER_NEW_(out, ...) tl_tokenizer_new_opt((out), &(tl_tokenizer_opts){ __VA_ARGS__ })
+#endif
+TL_API void tl_tokenizer_free(tl_tokenizer *tokenizer); /* NULL is harmless */
+
+/* Counts the words of n texts and gives ids anew by all counts so far: may be called several times. After TL_E_MEMORY the
+ * tokenizer is good for nothing but to be freed. All functions below leave it as it is, so any number of threads may use it. */
+TL_API tl_status tl_tokenizer_fit(tl_tokenizer *tokenizer, const char *const *texts, int64_t n);
+
+/* What is known of a word: Keras' word_index, word_counts and word_docs. */
+typedef struct tl_word {
+    const char *text;
+    int64_t count, texts; /* how often it was met, and in how many texts */
+    int32_t id;
+} tl_word;
+
+/* All words that were met, in the order in which they came; *n is their number. They are the tokenizer's, until it is fitted
+ * again. */
+TL_API const tl_word *tl_tokenizer_words(const tl_tokenizer *tokenizer, int64_t *n);
+
+TL_API int64_t tl_tokenizer_texts(const tl_tokenizer *tokenizer); /* Keras' document_count */
+
+/* Words with an id, oov_token included: the length of Keras' word_index. An embedding needs one row more, for id 0. (If the
+ * oov_token is also met as a word it has the id of that word, as in Keras; then 1 is nobody's, and ids go one further.) */
+TL_API int64_t tl_tokenizer_size(const tl_tokenizer *tokenizer);
+
+TL_API int32_t tl_tokenizer_id(const tl_tokenizer *tokenizer, const char *word); /* as it was counted; 0: it has none */
+TL_API const char *tl_tokenizer_word(const tl_tokenizer *tokenizer, int32_t id); /* NULL if no word has it */
+
+/* Ids of each text's words, a sequence for each text. */
+TL_API tl_status tl_texts_to_sequences(const tl_tokenizer *tokenizer, const char *const *texts, int64_t n,
+                                       tl_ragged *out);
+
+/* The words of each sequence, joined by a space. Ids that no word has (or not below num_words) are oov_token, or left out. */
+TL_API tl_status tl_sequences_to_texts(const tl_tokenizer *tokenizer, const tl_ragged *sequences, tl_texts *out);
+
+/* What a matrix of words says of an id that comes c times in a text of n ids: 1; c; c / n; or
+ * (1 + log c) log(1 + D / (1 + d)), where d of D texts fitted had the word. Otherwise 0. */
+typedef enum tl_matrix_mode { TL_MATRIX_BINARY, TL_MATRIX_COUNT, TL_MATRIX_FREQ, TL_MATRIX_TFIDF } tl_matrix_mode;
+
+/* A new array [texts, columns] of floats; columns are num_words, or tl_tokenizer_size() + 1; ids beyond are left out (they
+ * count in n). TL_E_ARGUMENT if nothing has been fitted; TL_E_INDEX for a negative id. */
+TL_API tl_status tl_sequences_to_matrix(const tl_tokenizer *tokenizer, const tl_ragged *sequences, tl_matrix_mode mode,
+                                        tl_dtype dtype, tl_array *out);
+TL_API tl_status tl_texts_to_matrix(const tl_tokenizer *tokenizer, const char *const *texts, int64_t n,
+                                    tl_matrix_mode mode, tl_dtype dtype, tl_array *out);
+
+/* The file that Keras' tokenizer.to_json() gives and tokenizer_from_json() reads: either reads the other's. TL_E_FILE;
+ * TL_E_FORMAT says what is wrong and where, also where word_index is not what the counts make it. Saving replaces a file as
+ * tl_safetensors_write() does. */
+TL_API tl_status tl_tokenizer_save(const tl_tokenizer *tokenizer, const char *path);
+TL_API tl_status tl_tokenizer_load(const char *path, tl_tokenizer **out);
+/* The same in memory, to be kept with a model, and back; `name` stands for the path in messages. */
+TL_API tl_status tl_tokenizer_print(const tl_tokenizer *tokenizer, tl_bytes *out);
+TL_API tl_status tl_tokenizer_parse(const char *name, const char *json, size_t size, tl_tokenizer **out);
+
+/* The words of one text as the tokenizer cuts it; its options but num_words and oov_token count. */
+TL_API tl_status tl_text_to_word_sequence_opt(const char *text, tl_texts *out, const tl_tokenizer_opts *o);
+#ifndef __cplusplus
+#define tl_text_to_word_sequence(...) TL_TEXT_TO_WORD_SEQUENCE_(__VA_ARGS__, .size = sizeof(tl_tokenizer_opts))
+#define TL_TEXT_TO_WORD_SEQUENCE_(text, out, ...)                                                                      \
+    tl_text_to_word_sequence_opt((text), (out), &(tl_tokenizer_opts){ __VA_ARGS__ })
+#endif
+
+/* ---- reviews ------------------------------------------------------------------------------------------------ */
+
+/* Texts numbered as Keras' imdb.load_data() gives them: start_char, then for each word its rank by frequency (from 1: the
+ * tokenizer's id without an oov_token) plus index_from; oov_char stands for words that the tokenizer does not know and for ids
+ * below skip_top or not below num_words. Texts of maxlen or more ids, the start included, are left out.
+ * (Unlike Keras' own, num_words 0 means all words; there it means all but the rarest.) */
+typedef struct tl_imdb_opts {
+    size_t size;
+    int64_t num_words, skip_top, maxlen;      /* 0: all words, none skipped, texts of any length */
+    int64_t start_char, oov_char, index_from; /* default 1, 2, 3; below 0: no start, words left out (as Keras' None) */
+} tl_imdb_opts;
+
+/* labels (n of them, or NULL) are moved up where texts are left out; out->n is how many there are then. The tokenizer's
+ * num_words and oov_token do not count here. */
+TL_API tl_status tl_imdb_sequences_opt(const tl_tokenizer *words, const char *const *texts, int64_t n, int32_t *labels,
+                                       tl_ragged *out, const tl_imdb_opts *o);
+#ifndef __cplusplus
+#define tl_imdb_sequences(...) TL_IMDB_SEQUENCES_(__VA_ARGS__, .size = sizeof(tl_imdb_opts))
+#define TL_IMDB_SEQUENCES_(words, texts, n, labels, out, ...)                                                          \
+    tl_imdb_sequences_opt((words), (texts), (n), (labels), (out), &(tl_imdb_opts){ __VA_ARGS__ })
+#endif
+
+/* ---- padding, classes, windows ------------------------------------------------------------------------------ */
+
+typedef enum tl_side { TL_PRE, TL_POST } tl_side;
+
+typedef struct tl_pad_opts {
+    size_t size;
+    int64_t maxlen;              /* steps of the result; 0: those of the longest sequence */
+    tl_side padding, truncating; /* at which end steps are added and dropped; default TL_PRE, as Keras' */
+    double value;                /* of what is added */
+    tl_dtype dtype;              /* of the result; default: i32 for ids, otherwise that of the sequences */
+} tl_pad_opts;
+
+/* Keras' pad_sequences: a new array [n, maxlen] of sequences of ids, or [n, maxlen, ...] of n arrays [steps, ...], steps being
+ * any number. A number that becomes i32 loses its fraction. TL_E_SHAPE where steps have different shapes; TL_E_ARGUMENT
+ * where a number does not fit i32. */
+TL_API tl_status tl_pad_sequences_opt(const tl_ragged *sequences, tl_array *out, const tl_pad_opts *o);
+TL_API tl_status tl_pad_arrays_opt(const tl_array *sequences, int64_t n, tl_array *out, const tl_pad_opts *o);
+#ifndef __cplusplus
+#define tl_pad_sequences(...) TL_PAD_SEQUENCES_(__VA_ARGS__, .size = sizeof(tl_pad_opts))
+#define TL_PAD_SEQUENCES_(sequences, out, ...) tl_pad_sequences_opt((sequences), (out), &(tl_pad_opts){ __VA_ARGS__ })
+#define tl_pad_arrays(...) TL_PAD_ARRAYS_(__VA_ARGS__, .size = sizeof(tl_pad_opts))
+#define TL_PAD_ARRAYS_(sequences, n, out, ...) tl_pad_arrays_opt((sequences), (n), (out), &(tl_pad_opts){ __VA_ARGS__ })
+#endif
+
+typedef struct tl_categorical_opts {
+    size_t size;
+    int64_t num_classes; /* 0: one more than the largest class */
+    tl_dtype dtype;      /* default f32 */
+} tl_categorical_opts;
+
+/* Keras' to_categorical: a new array [..., num_classes] of ones and zeros from classes [...] of any shape (a last dimension of
+ * 1 is dropped first, unless it is the only one). TL_E_INDEX where one is no whole number from 0 to num_classes - 1. */
+TL_API tl_status tl_to_categorical_opt(const tl_array *classes, tl_array *out, const tl_categorical_opts *o);
+#ifndef __cplusplus
+#define tl_to_categorical(...) TL_TO_CATEGORICAL_(__VA_ARGS__, .size = sizeof(tl_categorical_opts))
+#define TL_TO_CATEGORICAL_(classes, out, ...)                                                                          \
+    tl_to_categorical_opt((classes), (out), &(tl_categorical_opts){ __VA_ARGS__ })
+#endif
+
+typedef struct tl_sliding_opts {
+    size_t size;
+    int64_t stride;          /* from the beginning of one window to that of the next; default 1 */
+    int64_t sampling_rate;   /* of a window only every so many steps are taken; default 1 */
+    const tl_array *targets; /* [steps, ...]; default: the series itself */
+} tl_sliding_opts;
+
+/* All windows of so many steps of a series [steps, ...] (ids, or vectors) that something follows, and what follows each: two
+ * new arrays of n = (steps - window - 1) / stride + 1 rows, out[0] [n, window, ...] and out[1] [n, ...], of which the first of
+ * row i is step i stride and the second step i stride + window of the targets. With a sampling_rate r a row has
+ * (window - 1) / r + 1 steps. TL_E_SHAPE if there are not more steps than a window has. */
+TL_API tl_status tl_sliding_windows_opt(const tl_array *series, int64_t window, tl_array out[2],
+                                        const tl_sliding_opts *o);
+#ifndef __cplusplus
+#define tl_sliding_windows(...) TL_SLIDING_WINDOWS_(__VA_ARGS__, .size = sizeof(tl_sliding_opts))
+#define TL_SLIDING_WINDOWS_(series, window, out, ...)                                                                  \
+    tl_sliding_windows_opt((series), (window), (out), &(tl_sliding_opts){ __VA_ARGS__ })
+#endif
 
 /* ---- contiguous batches ------------------------------------------------------------------------------------- */
 

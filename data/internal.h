@@ -29,7 +29,79 @@ void tl_replace_cancel(tl_replacement *r);
 tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t *dim, tl_array *out);
 
 /* Makes room for `more` elements of `size` bytes behind the first n of *p; false if memory is short. */
-bool tl_grow(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
+bool tl_make_room(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
+
+size_t tl_element_size(tl_dtype dtype);
+double tl_array_at(const tl_array *a, int64_t i);
+void tl_array_put(tl_array *a, int64_t i, double value); /* which fits the type */
+
+/* An empty sequence behind the others; one id at the end of the last; and the last taken away. */
+bool tl_ragged_open(tl_ragged *r);
+bool tl_ragged_push(tl_ragged *r, int32_t id);
+void tl_ragged_drop(tl_ragged *r);
+
+/* ---- texts.c ------------------------------------------------------------------------------------------------ */
+
+/* Strings are added and then, all being there, found: false if memory is short. Adding to one that is not finished only. */
+bool tl_texts_add(tl_texts *t, const char *s, size_t n);
+bool tl_texts_finish(tl_texts *t);
+
+/* ---- words.c ------------------------------------------------------------------------------------------------ */
+
+#define TL_USUAL_FILTERS "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n"
+
+/* How a text is cut into words. The strings are the caller's. */
+typedef struct tl_word_rules {
+    const char *filters, *split;
+    size_t split_size;
+    bool characters, lower;
+    char ascii[128]; /* what becomes of each such character; 0: it is filtered */
+} tl_word_rules;
+
+tl_status tl_word_rules_set(tl_word_rules *r, const char *who, const tl_tokenizer_opts *o);
+
+/* The text in lower case with filters in force, as valid UTF-8; false if memory is short. */
+bool tl_word_rules_apply(const tl_word_rules *r, const char *text, size_t n, tl_bytes *out);
+
+typedef struct tl_token {
+    const char *text;
+    size_t size;
+} tl_token;
+
+/* The next word of such a text from byte *at on, which is moved behind it; false at the end. */
+bool tl_word_next(const tl_word_rules *r, const tl_bytes *text, size_t *at, tl_token *out);
+
+/* ---- word_table.c ------------------------------------------------------------------------------------------- */
+
+typedef struct tl_word_table {
+    tl_word *word; /* in the order in which they came */
+    int64_t n, room;
+    struct tl_word_slot *slot;
+    size_t slots; /* a power of 2 */
+    struct tl_word_block *block;
+} tl_word_table;
+
+int64_t tl_word_find(const tl_word_table *t, const char *s, size_t n); /* its number; -1 if there is none */
+int64_t tl_word_add(tl_word_table *t, const char *s, size_t n);        /* likewise; -1 if memory is short */
+void tl_word_table_free(tl_word_table *t);
+
+/* ---- tokenizer.c -------------------------------------------------------------------------------------------- */
+
+struct tl_tokenizer {
+    char *filters, *split, *oov; /* oov: NULL if there is none */
+    int64_t num_words, texts;    /* texts: counted so far */
+    tl_word_rules rules;
+    tl_word_table table;
+    int64_t *last, last_room; /* the text in which a word was met last */
+    int32_t *by_count;        /* words, most frequent first */
+    int64_t ranks;
+};
+
+bool tl_tokenizer_number(tl_tokenizer *t); /* gives ids by counts; false if memory is short */
+const tl_word *tl_tokenizer_entry(const tl_tokenizer *t, int32_t id); /* NULL if no word of the texts has this id */
+
+/* TL_E_ARGUMENT where there is no tokenizer or a text is missing. */
+tl_status tl_texts_given(const char *who, const tl_tokenizer *t, const char *const *texts, int64_t n);
 
 /* ---- utf8.c ------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +109,9 @@ bool tl_grow(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
 int tl_utf8_decode(const char *s, size_t n, uint32_t *code);
 int tl_utf8_encode(uint32_t code, char out[5]); /* returns the number of bytes; ends them with a 0 */
 bool tl_utf8_valid(const char *s, size_t n);
+
+/* The code point at byte `at` of a text in lower case, as Python's str.lower() has it: one or two code points. */
+int tl_utf8_lower(const char *text, size_t n, size_t at, uint32_t code, uint32_t out[2]);
 
 /* ---- json.c ------------------------------------------------------------------------------------------------- */
 
@@ -52,7 +127,8 @@ typedef struct tl_json {
 bool tl_json_fail(tl_json *j, const char *error); /* returns false */
 bool tl_json_next(tl_json *j, char c);            /* is c next, after white space? Then it is passed */
 bool tl_json_expect(tl_json *j, char c);
-bool tl_json_string(tl_json *j, char **out); /* UTF-8, ended by 0, in j->text */
+bool tl_json_word(tl_json *j, const char *word); /* is null, true or false next? Then it is passed */
+bool tl_json_string(tl_json *j, char **out);     /* UTF-8, ended by 0, in j->text */
 bool tl_json_integer(tl_json *j, int64_t *out);
 bool tl_json_end(tl_json *j);                   /* nothing but white space is left */
 bool tl_json_quote(tl_bytes *b, const char *s); /* adds s as a JSON string; false if memory is short */

@@ -35,6 +35,16 @@ bool tl_json_expect(tl_json *j, char c)
     return tl_json_next(j, c) || tl_json_fail(j, missing[(unsigned char)c & 127]);
 }
 
+bool tl_json_word(tl_json *j, const char *word)
+{
+    const size_t n = strlen(word);
+    if (j->error) return false;
+    skip_space(j);
+    if (j->size - j->at < n || memcmp(j->text + j->at, word, n)) return false;
+    j->at += n;
+    return true;
+}
+
 bool tl_json_end(tl_json *j)
 {
     if (j->error) return false;

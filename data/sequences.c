@@ -5,12 +5,12 @@
 
 /* ---- arrays ------------------------------------------------------------------------------------------------- */
 
-static size_t size_of(tl_dtype dtype) { return dtype == TL_F64 ? sizeof(double) : 4; }
+size_t tl_element_size(tl_dtype dtype) { return dtype == TL_F64 ? sizeof(double) : 4; }
 
 tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t *dim, tl_array *out)
 {
     *out = (tl_array){ 0 };
-    int64_t bytes = (int64_t)size_of(dtype);
+    int64_t bytes = (int64_t)tl_element_size(dtype);
     if (dtype < TL_F32 || dtype > TL_I32) return tl_report(TL_E_DTYPE, "%s: there is no element type %d", who, dtype);
     if (rank < 0 || rank > TL_MAX_RANK)
         return tl_report(TL_E_SHAPE, "%s: rank %d; arrays have at most %d", who, rank, TL_MAX_RANK);
@@ -28,13 +28,13 @@ tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t 
 void tl_array_free(tl_array *a)
 {
     if (!a) return;
-    size_t bytes = size_of(a->dtype);
+    size_t bytes = tl_element_size(a->dtype);
     for (int i = 0; i < a->rank; i++) bytes *= (size_t)a->dim[i];
     if (a->data) tl_resize(a->data, bytes ? bytes : 1, 0);
     *a = (tl_array){ 0 };
 }
 
-bool tl_grow(void *p, int64_t *room, int64_t n, int64_t more, size_t size)
+bool tl_make_room(void *p, int64_t *room, int64_t n, int64_t more, size_t size)
 {
     int64_t need, wanted = *room ? *room : 16;
     if (__builtin_add_overflow(n, more, &need) || need > INT64_MAX / 4 / (int64_t)size) return false;
@@ -59,15 +59,32 @@ void tl_ragged_free(tl_ragged *r)
     *r = (tl_ragged){ 0 };
 }
 
+bool tl_ragged_open(tl_ragged *r)
+{
+    if (!tl_make_room(&r->offset, &r->offset_room, r->n + 1, 1, sizeof *r->offset)) return false;
+    const int64_t end = r->n ? r->offset[r->n] : 0;
+    r->offset[r->n] = end;
+    r->offset[++r->n] = end;
+    return true;
+}
+
+bool tl_ragged_push(tl_ragged *r, int32_t id)
+{
+    int64_t *end = &r->offset[r->n];
+    if (*end == r->id_room && !tl_make_room(&r->ids, &r->id_room, *end, 1, sizeof *r->ids)) return false;
+    r->ids[(*end)++] = id;
+    return true;
+}
+
+void tl_ragged_drop(tl_ragged *r) { r->n--; }
+
 tl_status tl_ragged_add(tl_ragged *r, const int32_t *ids, int64_t n)
 {
     if (!r || n < 0 || (n && !ids)) return tl_report(TL_E_ARGUMENT, "tl_ragged_add: n ids are needed");
     const int64_t end = r->n ? r->offset[r->n] : 0;
-    if (!tl_grow(&r->offset, &r->offset_room, r->n + 1, 1, sizeof *r->offset) ||
-        !tl_grow(&r->ids, &r->id_room, end, n, sizeof *r->ids))
+    if (!tl_make_room(&r->ids, &r->id_room, end, n, sizeof *r->ids) || !tl_ragged_open(r))
         return tl_report(TL_E_MEMORY, "tl_ragged_add: out of memory");
     if (n) memcpy(r->ids + end, ids, (size_t)n * sizeof *ids);
-    r->offset[r->n] = end;
-    r->offset[++r->n] = end + n;
+    r->offset[r->n] = end + n;
     return TL_OK;
 }
