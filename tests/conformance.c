@@ -1,12 +1,14 @@
-/* tests/conformance.c - replays folders of reference values: conformance [-v] [-k PATTERN] [FOLDER...]
+/* tests/conformance.c - replays folders of reference values: conformance [-v] [-k PATTERN] [FOLDER|FILE.json...]
  *
  * Every case is replayed in f64 and in f32: results, loss and all gradients are compared. What fails is printed, then what was
  * skipped, then "N passed, N failed, N skipped"; a case counts once. -v prints every case with its worst error (1 = what is
- * allowed), -k restricts to cases whose name or op matches a shell pattern. Exit status: 0 nothing failed, 1 something did, 2 a
+ * allowed), -k restricts to cases whose name or op matches a shell pattern. In a file, the op is the name of a member. Exit status: 0 nothing failed, 1 something did, 2 a
  * folder cannot be read or there is no such case, 77 no folder was given and the usual ones are not there. */
 #include "conformance.h"
+#include "conformance_json.h"
 
 #include <fnmatch.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const op_row *const families[] = { function_rows, tensor_rows, torch_rows,    keras_rows,
@@ -32,14 +34,13 @@ static const char *const later[] = {
     "scheduler_*",
     "clip_*",
     "e2e_*",
-    "text_*",
     "keras_loss_*",
     "keras_metric_*",
     "keras_optim_*",
     "keras_schedule_*",
     "keras_fit_*",
     "keras_callback_*",
-    "keras_text_*",
+    "summar*",
 };
 
 /* |got - expected| <= atol + rtol |expected|. In f32, |expected| of a gradient is the largest of its tensor, and atol is of the
@@ -86,32 +87,37 @@ typedef struct tally {
     const char *pattern;
 } tally;
 
-static void skip(tally *n, const fx_case *c)
+static void skip(tally *n, const char *name, const char *op, bool core)
 {
     for (int k = 0; k < COUNT(later); k++)
-        if (!fnmatch(later[k], c->op, 0)) {
+        if (!fnmatch(later[k], op, 0)) {
             n->later[k]++, n->skipped++;
             return;
         }
-    printf("%s %s (%s): no such op here\n", c->core ? "FAIL" : "skip", c->name, c->op);
-    if (c->core) n->failed++;
+    printf("%s %s (%s): no such op here\n", core ? "FAIL" : "skip", name, op);
+    if (core) n->failed++;
     else n->skipped++;
+}
+
+static void count(tally *n, const char *name, const char *op, const verdict *f64, const verdict *f32)
+{
+    const bool passed = !*f64->why && !*f32->why;
+    if (passed) n->passed++;
+    else n->failed++;
+    if (!passed) printf("FAIL %s (%s)%s%s\n", name, op, f64->why, f32->why);
+    else if (n->verbose) printf("pass %s (%s): f64 %.2g, f32 %.2g\n", name, op, f64->worst, f32->worst);
 }
 
 static void attempt(tally *n, const fx_case *c)
 {
     const op_row *row = row_of(c);
     if (!row) {
-        skip(n, c);
+        skip(n, c->name, c->op, c->core);
         return;
     }
     const verdict d = replay_case(c, row, TL_F64, tolerance_of(c, TL_F64));
     const verdict f = replay_case(c, row, TL_F32, tolerance_of(c, TL_F32));
-    const bool passed = !*d.why && !*f.why;
-    if (passed) n->passed++;
-    else n->failed++;
-    if (!passed) printf("FAIL %s (%s)%s%s\n", c->name, c->op, d.why, f.why);
-    else if (n->verbose) printf("pass %s (%s): f64 %.2g, f32 %.2g\n", c->name, c->op, d.worst, f.worst);
+    count(n, c->name, c->op, &d, &f);
 }
 
 static bool try_folder(tally *n, const char *dir)
@@ -127,15 +133,64 @@ static bool try_folder(tally *n, const char *dir)
     return suite;
 }
 
+/* ---- a file of JSON --------------------------------------------------------------------------------------------- */
+
+static const json_row *const json_families[] = { text_rows };
+
+static void attempt_member(tally *n, const json_t *file, const char *member, const char *name, const json_t *item)
+{
+    if (n->pattern && fnmatch(n->pattern, name, 0) && fnmatch(n->pattern, member, 0)) return;
+    for (int k = 0; k < COUNT(json_families); k++)
+        for (const json_row *row = json_families[k]; row->member; row++) {
+            verdict v = { 0 };
+            if (fnmatch(row->member, member, 0)) continue;
+            if (row->check) row->check(file, item, &v);
+            else skip(n, name, member, false);
+            if (row->check) count(n, name, member, &v, &v);
+            return;
+        }
+    /* Plain strings and numbers are notes. */
+    if (json_is_object(item)) skip(n, name, member, true);
+}
+
+static bool try_file(tally *n, const char *path)
+{
+    const char *member;
+    char name[200];
+    json_error_t error;
+    json_t *value, *file = json_load_file(path, 0, &error);
+    if (!json_is_object(file)) {
+        fprintf(stderr, "conformance: %s:%d: %s\n", path, file ? 1 : error.line, file ? "no object" : error.text);
+        json_decref(file);
+        return false;
+    }
+    json_object_foreach(file, member, value)
+    {
+        const bool list = json_is_object(json_array_get(value, 0));
+        for (size_t i = 0; i < (list ? json_array_size(value) : 1); i++) {
+            snprintf(name, sizeof name, list ? "%s[%zu]" : "%s", member, i);
+            attempt_member(n, file, member, name, list ? json_array_get(value, i) : value);
+        }
+    }
+    json_decref(file);
+    return true;
+}
+
+static bool try_path(tally *n, const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISREG(info.st_mode) ? try_file(n, path) : try_folder(n, path);
+}
+
 static int usage(void)
 {
-    fprintf(stderr, "usage: conformance [-v] [-k PATTERN] [FOLDER...]\n");
+    fprintf(stderr, "usage: conformance [-v] [-k PATTERN] [FOLDER|FILE.json...]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const usual[] = { "torch_open", "keras_oracle_open" };
+    static const char *const usual[] = { "torch_open", "keras_oracle_open", "keras_text_open.json" };
     tally n = { 0 };
     char path[900];
     bool read = true;
@@ -144,14 +199,14 @@ int main(int argc, char **argv)
         else if (opt == 'k') n.pattern = optarg;
         else return usage();
     }
-    for (int k = optind; k < argc; k++) read &= try_folder(&n, argv[k]);
+    for (int k = optind; k < argc; k++) read &= try_path(&n, argv[k]);
     for (int k = 0; optind == argc && k < COUNT(usual); k++) {
         fx_path(path, usual[k]);
         if (access(path, F_OK)) {
             printf("skipped: there are no fixtures at %s (TL_FIXTURES says where)\n", path);
             return 77;
         }
-        read &= try_folder(&n, path);
+        read &= try_path(&n, path);
     }
     for (int k = 0; k < COUNT(later); k++)
         if (n.later[k]) printf("skipped, for later: %s (%d)\n", later[k], n.later[k]);

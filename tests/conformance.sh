@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the conformance program says of folders that are not as they should be, and of numbers that are not finite.
+# What the conformance program says of folders and files that are not as they should be, and of numbers that are not finite.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -70,4 +70,35 @@ expect 2 'no "end"' open
 folder empty
 expect 2 'there are no cases' empty
 expect 2 'No such file' absent
+
+# the same of files of JSON: what is between the braces
+json() { echo "{\"texts\": [\"a a b\"], \"new_texts\": [\"b c\"], $1}" >file.json; }
+json '"word_sequence": [{"text": "a b", "out": ["a", "b"]}, {"text": "A", "out": ["a"]}], "note": "any"'
+expect 0 '2 passed' file.json
+expect 0 '2 passed' right -k 'word_*' file.json
+expect 0 '1 passed' file.json -k '*1]'
+json '"word_sequence": {"text": "a b", "out": ["a"]}'
+expect 1 'another number of texts' file.json
+json '"word_sequence": {"text": "a b", "out": ["a", "c"]}'
+expect 1 "'b', expected 'c'" file.json
+json '"pad_sequences": {"sequences": [[1], []], "args": {"maxlen": 2}, "out": [[0, 1], [0, 1]]}'
+expect 1 'padded[3] is 0, expected 1' file.json
+json '"pad_sequences": {"sequences": [[1], []], "args": {"maxlen": 2}, "out": [[0, 1, 0], [0, 0, 0]]}'
+expect 1 'axis 1 has 2 elements, expected 3' file.json
+json '"to_categorical": {"y": [0], "out": [[[1]]]}'
+expect 1 'its rank is not 2' file.json
+json '"to_categorical": {"y": [0, -1], "out": [[1], [1]]}'
+expect 1 'which is no class' file.json
+json '"tokenizer": {"args": {"analyzer": 1}}'
+expect 1 'not known here: analyzer' file.json
+json '"tokenizer": {"args": {}, "word_index": {"a": 1, "b": 2}, "word_counts": {"a": 2, "b": 2}}'
+expect 1 "word_counts of 'b' is 1, expected 2" file.json
+json '"others": {"a": 1}'
+expect 1 'no such op' file.json
+json '"hashing_trick": {"text": "a"}'
+expect 0 '1 skipped' file.json
+json '"open": '
+expect 2 'file.json:1' file.json
+echo '[]' >file.json
+expect 2 'no object' file.json
 exit $failed
