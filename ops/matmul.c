@@ -105,9 +105,8 @@ static tl_tensor matmul_vjp(const tl_vjp *v, int i)
 
 #define PRODUCT(...)                                                                                                   \
     .attr = &(const tl_product_attr) { __VA_ARGS__ }
-TL_OP(matmul, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_MATMUL, .role = TL_ROLE_PRODUCT,
-      .shape = matmul_shape, .attr_size = sizeof(tl_product_attr), .work = matmul_work, .vjp = matmul_vjp,
-      .f32_rtol = 1e-4,
+TL_OP(matmul, .min_in = 2, .max_in = 3, .optional = 4, .cls = TL_MATMUL, .role = TL_ROLE_PRODUCT, .shape = matmul_shape,
+      .attr_size = sizeof(tl_product_attr), .work = matmul_work, .vjp = matmul_vjp, .f32_rtol = 1e-4,
       TL_CASES({ 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(3, 4) }, PRODUCT(0, 0) },
                { 2, { TL_CASE_SHAPE(3, 2), TL_CASE_SHAPE(3, 4) }, PRODUCT(1, 0) },
                { 2, { TL_CASE_SHAPE(2, 3), TL_CASE_SHAPE(4, 3) }, PRODUCT(0, 1) },
