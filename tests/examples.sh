@@ -100,5 +100,16 @@ tiny="--length 6 --batch 4 --units 3 --steps 4"
 expect 0 'gradient check of surprise: passed' "$custom_cell" $tiny --json cell.json
 has cell.json '"lstm_loss": '
 expect 2 '--length takes a number from 2' "$custom_cell" --length 1
+
+# The numbers that NumPy printed, to their last digit, and where the training ends (the mean squared error there moves by
+# some 1e-7 with the last bit of tanh).
+numpy_rnn=$TL_BUILD/examples/numpy_rnn
+expect 0 '    0.95516432   -0.99182894   -0.03554066   -0.99213409   -0.12484929' "$numpy_rnn" --json numpy.json
+has out '    1.95410691   -1.22828410'
+for line in 'Epoch 0, Loss: 5.5586' 'Epoch 70, Loss: 0.1678' 'Epoch 80, Loss: 0.1156' 'Epoch 100, Loss: 0.1353' \
+    'Epoch 200, Loss: 0.0142'; do has out "$line"; done
+has out '    0.10300916    0.03630028   -0.49784764   -0.19816366   -0.08696417'
+has out '    0.77549715    0.06708220   -0.65920812   -0.39389873   -0.67070856'
+has numpy.json '"final_mse": 0.012394'
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
