@@ -1,59 +1,246 @@
-/* layers/loss.c - what is minimised. An absent target gives an absent loss. */
-#include "layers/common.h"
+/* layers/loss.c - what all losses have in common: operands, options, padding, weights and what becomes of the losses of a
+ * batch. The formulas: loss_formulas.c. */
+#include "layers/loss.h"
 
-/* l [T, B, ...] with zeros where m says that it is padding (m TL_NONE: nothing is). */
-static tl_tensor real_part(tl_tensor m, tl_tensor l)
+typedef struct run {
+    tl_place at;
+    tl_scope *s;
+    const tl__loss_row *row;
+    tl__loss l;
+    int n;           /* operands */
+    int axes;        /* of positions */
+    bool features;   /* behind them is an axis of features */
+    tl_tensor valid; /* 1 or 0 for leading axes; absent: all is valid */
+} run;
+
+/* ---- operands --------------------------------------------------------------------------------------------------- */
+
+static bool refuse(const run *r, tl_status status, const char *what, tl_tensor x, const char *why)
 {
-    return tl_absent(m) ? l : tl__where_rows(m, l, tl_full_like(l, 0));
+    tl_error_at(r->at, r->s, status, "%s: %s %s %s %s %s", r->row->name, what, tl__print_shape(x).s, why,
+                r->row->operand[0], tl__print_shape(r->l.x[0]).s);
+    return false;
 }
 
-/* The mean of such an l over what is no padding. */
-static tl_tensor mean(tl_place at, tl_tensor m, tl_tensor l)
+/* Are x's axes the leading ones of y, all but the last `less`? */
+static bool leads(tl_tensor x, tl_tensor y, int less)
 {
-    if (tl_absent(m)) return tl_mean_at(at, l, TL_ALL);
-    const tl_tensor count = tl_sum(real_part(m, tl_full_like(l, 1)), TL_ALL);
-    return tl_div_at(at, tl_sum_at(at, l, TL_ALL), tl_maximum(count, tl_full_like(count, 1)));
+    bool same = tl_rank(x) + less == tl_rank(y);
+    for (int i = 0; same && i < tl_rank(x); i++) same = tl_dim(x, i) == tl_dim(y, i);
+    return same;
 }
 
-/* Is there one id for each row of the logits? */
-static bool ids_fit(tl_tensor logits, tl_tensor ids)
+/* Can x be broadcast to the leading `axes` of y? */
+static bool broadcasts(tl_tensor x, tl_tensor y, int axes)
 {
-    bool fit = tl_dtype_of(ids) == TL_I32 && tl_rank(ids) + 1 == tl_rank(logits);
-    for (int i = 0; fit && i < tl_rank(ids); i++) fit = tl_dim(ids, i) == tl_dim(logits, i);
-    return fit;
+    bool fits = tl_rank(x) <= axes;
+    for (int i = 1; fits && i <= tl_rank(x); i++) fits = tl_dim(x, -i) == 1 || tl_dim(x, -i) == tl_dim(y, axes - i);
+    return fits;
 }
 
-tl_tensor tl_cross_entropy_at(tl_place at, tl_tensor logits, tl_tensor ids)
+static bool ids_fit(const run *r, tl_tensor ids)
 {
-    if (tl_absent(ids)) return TL_NONE;
-    if (tl_rank(logits) && !ids_fit(logits, ids)) {
-        if (!tl_rank(ids)) tl_where_at(at, ids, ids, ids); /* an error handle's own error comes first */
-        return tl_error_at(at, tl_root(logits.tape), tl_dtype_of(ids) == TL_I32 ? TL_E_SHAPE : TL_E_DTYPE,
-                           "cross_entropy: ids %s%s do not name one class for each of logits %s",
-                           tl__print_shape(ids).s, tl_dtype_of(ids) == TL_I32 ? "" : ", which are not i32,",
-                           tl__print_shape(logits).s);
-    }
-    const tl_tensor m = tl__mask_of(logits);
-    if (!tl_absent(m)) {
-        logits = real_part(m, logits);
-        ids = tl__where_rows(m, ids, tl_cast(tl_full_like(ids, 0), TL_I32));
-    }
-    return tl_neg_at(at, mean(at, m, real_part(m, tl_pick_at(at, tl_log_softmax_at(at, logits), ids))));
+    const tl_tensor y = r->l.x[0];
+    const bool whole = tl_dtype_of(ids) == TL_I32;
+    if (whole && leads(ids, y, 1)) return true;
+    tl_error_at(r->at, r->s, whole ? TL_E_SHAPE : TL_E_DTYPE, "%s: ids %s%s do not name one class for each of %s %s",
+                r->row->name, tl__print_shape(ids).s, whole ? "" : ", which are not i32,", r->row->operand[0],
+                tl__print_shape(y).s);
+    return false;
 }
 
-tl_tensor(tl_cross_entropy)(tl_tensor logits, tl_tensor ids) { return tl_cross_entropy_at(TL_NOWHERE, logits, ids); }
-
-tl_tensor tl_mse_at(tl_place at, tl_tensor y, tl_tensor target)
+static bool fits(const run *r, int k)
 {
-    if (tl_absent(target)) return TL_NONE;
-    if (!tl__same_shape(y,
-                        target)) { /* then one of them has a rank, so it is a real tensor, and its tape can be asked */
-        if (!tl_rank(y) || !tl_rank(target)) tl_sub_at(at, y, target); /* an error handle's own error comes first */
-        return tl_error_at(at, tl_root(tl_rank(y) ? y.tape : target.tape), TL_E_SHAPE, "mse: y %s and target %s differ",
-                           tl__print_shape(y).s, tl__print_shape(target).s);
-    }
-    const tl_tensor m = tl__mask_of(y);
-    return mean(at, m, tl_square_at(at, real_part(m, tl_sub_at(at, y, target))));
+    const tl_tensor y = r->l.x[0], x = r->l.x[k];
+    if (r->row->classes && (tl_dtype_of(x) == TL_I32 || tl_rank(x) + 1 == tl_rank(y))) return ids_fit(r, x);
+    if (r->row->signs && k == r->row->target)
+        return leads(x, y, 1) || refuse(r, TL_E_SHAPE, r->row->operand[k], x, "has not one number for each row of");
+    if (tl__same_shape(x, y)) return true;
+    tl_error_at(r->at, r->s, TL_E_SHAPE, "%s: %s %s and %s %s differ", r->row->name, r->row->operand[0],
+                tl__print_shape(y).s, r->row->operand[k], tl__print_shape(x).s);
+    return false;
 }
 
-tl_tensor(tl_mse)(tl_tensor y, tl_tensor target) { return tl_mse_at(TL_NOWHERE, y, target); }
+/* An error handle's own error comes first. */
+static bool sound(const run *r, int k)
+{
+    const tl_tensor x = r->l.x[k];
+    if (!tl__operand(r->at, r->s, r->row->name, r->row->operand[k], x, k == 0 && r->row->form == TL__OF_ROWS))
+        return false;
+    const tl_tensor zero = tl_rank(x) ? x : tl_full(r->s, TL_SCALAR, 0);
+    if (!tl_rank(x)) tl_where_at(r->at, x, zero, zero);
+    return tl__well(r->s);
+}
+
+static bool operands_fit(const run *r)
+{
+    for (int k = 0; k < r->n; k++)
+        if (!sound(r, k)) return false;
+    for (int k = 1; k < r->n; k++)
+        if (!fits(r, k)) return false;
+    return true;
+}
+
+/* ---- options ---------------------------------------------------------------------------------------------------- */
+
+/* Numbers for defaults; an option that this loss has not got is an error. */
+static bool numbers(run *r)
+{
+    tl_loss_opts *o = &r->l.o;
+    const struct {
+        const char *name;
+        unsigned bit;
+        bool given;
+    } options[] = {
+        { ".probabilities", TL__PROBABILITIES, o->probabilities },
+        { ".label_smoothing", TL__SMOOTHING, o->label_smoothing != 0 },
+        { ".class_weights", TL__CLASSES, !tl_absent(o->class_weights) },
+        { ".ignore", TL__CLASSES, o->ignore != 0 },
+        { ".pos_weight", TL__POS_WEIGHT, !tl_absent(o->pos_weight) },
+        { ".delta", TL__DELTA, o->delta != 0 },
+        { ".beta", TL__BETA, o->beta != 0 },
+        { ".margin", TL__MARGIN, o->margin != 0 },
+        { ".epsilon", TL__EPSILON, o->epsilon != 0 },
+        { ".log_input", TL__LOG_INPUT, o->log_input },
+        { ".log_target", TL__LOG_TARGET, o->log_target },
+        { ".full", TL__FULL, o->full },
+    };
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++)
+        if (options[k].given && !(r->row->options & options[k].bit)) {
+            tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: %s is no option of this loss", r->row->name, options[k].name);
+            return false;
+        }
+    if ((unsigned)o->reduction > TL_REDUCE_WEIGHTED_MEAN)
+        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .reduction = %d is none of tl_reduction", r->row->name,
+                    (int)o->reduction);
+    o->label_smoothing = tl_number(o->label_smoothing, 0);
+    o->delta = tl_number(o->delta, 1);
+    o->beta = tl_number(o->beta, 1);
+    o->margin = tl_number(o->margin, r->row->margin);
+    o->epsilon = tl_number(o->epsilon, r->row->epsilon);
+    if (!(o->delta > 0))
+        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .delta = %g must be positive", r->row->name, o->delta);
+    if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
+        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .label_smoothing = %g is not within 0 and 1", r->row->name,
+                    o->label_smoothing);
+    return tl__well(r->s) && tl__at_least_0(r->at, r->s, r->row->name, ".beta", o->beta) &&
+           tl__at_least_0(r->at, r->s, r->row->name, ".epsilon", o->epsilon) &&
+           tl__finite(r->at, r->s, r->row->name, ".margin", o->margin);
+}
+
+/* What the positions are, and whether mask and weights fit them. */
+static bool positions(run *r)
+{
+    const tl_tensor y = r->l.x[0], w = r->l.o.weights, mask = r->l.o.mask, carried = tl_mask_of(y);
+    const int rank = tl_rank(y), most = rank - (r->row->form == TL__OF_ROWS);
+    const int carries = tl_absent(carried) ? 0 : 2, masked = tl_rank(mask) > carries ? tl_rank(mask) : carries;
+    if (masked > most || (!tl_absent(mask) && !leads(mask, y, rank - tl_rank(mask))))
+        return refuse(r, TL_E_SHAPE, ".mask", tl_absent(mask) ? carried : mask, "does not have the leading axes of");
+    r->features = r->row->form == TL__OF_ROWS || (rank > 1 && masked < rank && tl_rank(w) < rank);
+    r->axes = r->features ? rank - 1 : rank;
+    if (!broadcasts(w, y, r->axes))
+        return refuse(r, TL_E_SHAPE, ".weights", w, "cannot be broadcast to the positions of");
+    if (!broadcasts(r->l.o.pos_weight, y, rank))
+        return refuse(r, TL_E_SHAPE, ".pos_weight", r->l.o.pos_weight, "cannot be broadcast to");
+    const tl_tensor classes = r->l.o.class_weights;
+    if (!tl_absent(classes) && (tl_rank(classes) != 1 || tl_dim(classes, 0) != tl_dim(y, -1)))
+        return refuse(r, TL_E_SHAPE, ".class_weights", classes, "has not one number for each class of");
+    return true;
+}
+
+/* ---- padding ------------------------------------------------------------------------------------------------------ */
+
+/* a where the position is valid, else the number v */
+static tl_tensor where_valid(const run *r, tl_tensor a, double v)
+{
+    if (tl_absent(r->valid)) return a;
+    const tl_tensor otherwise = tl_full_like(a, v);
+    return tl__where_rows(r->valid, a, tl_dtype_of(a) == TL_I32 ? tl_cast(otherwise, TL_I32) : otherwise);
+}
+
+static tl_tensor both(tl_tensor a, tl_tensor b)
+{
+    if (tl_absent(a) || tl_absent(b)) return tl_absent(a) ? b : a;
+    return tl_rank(a) < tl_rank(b) ? both(b, a) : tl__where_rows(b, a, tl_full_like(a, 0));
+}
+
+static tl_tensor validity(const run *r)
+{
+    const tl_loss_opts *o = &r->l.o;
+    tl_tensor valid = tl__mask_of(r->l.x[0]), ids = r->l.x[1];
+    if (!tl_absent(o->mask)) valid = both(tl_where(o->mask, tl_full_like(o->mask, 1), tl_full_like(o->mask, 0)), valid);
+    if (!o->ignore || tl_dtype_of(ids) != TL_I32) return valid;
+    const int64_t id = tl_whole(o->ignore, 0);
+    if (id < INT32_MIN || id > INT32_MAX) return valid;
+    return both(tl_not_equal(ids, tl_ids_const(r->s, TL_SCALAR, (int32_t[]){ (int32_t)id })), valid);
+}
+
+/* ---- from the losses of positions to the result ---------------------------------------------------------------------- */
+
+/* The losses of positions of what the formula gave. The mean over all elements needs none in between. */
+static tl_tensor by_position(run *r, tl_tensor l)
+{
+    const tl_loss_opts *o = &r->l.o;
+    const bool mean = o->reduction != TL_REDUCE_SUM && o->reduction != TL_REDUCE_NONE;
+    if (r->row->form == TL__OF_ROWS || !r->features || o->per_element) return l;
+    if (r->row->form == TL__SUM_OF_ELEMENTS) return tl_sum(l, TL_AXES(-1));
+    return mean && tl_absent(o->weights) ? l : tl_mean(l, TL_AXES(-1));
+}
+
+/* The options' weights in the shape of the losses l; absent if there are none. */
+static tl_tensor weights_of(const run *r, tl_tensor l)
+{
+    tl_tensor w = r->l.o.weights;
+    if (tl_absent(w)) return w;
+    if (tl_rank(l) > r->axes) w = tl_expand_dims(w, -1); /* what a row weighs, each of its elements does */
+    const tl_shape shape = tl_shape_of(l);
+    return where_valid(r, tl_broadcast_to(w, shape.rank, shape.dim), 0);
+}
+
+static tl_tensor reduced(const run *r, tl_tensor l)
+{
+    const tl_reduction how = r->l.o.reduction;
+    tl_tensor w = weights_of(r, l);
+    if (!tl_absent(w)) l = tl_mul(l, w);
+    l = where_valid(r, l, 0);
+    if (how == TL_REDUCE_NONE) return l;
+    if (how == TL_REDUCE_SUM) return tl_sum(l, TL_ALL);
+    if (!tl_absent(r->l.class_weights)) w = tl_absent(w) ? r->l.class_weights : tl_mul(w, r->l.class_weights);
+    const bool weighted = how == TL_REDUCE_WEIGHTED_MEAN && !tl_absent(w);
+    if (!weighted && tl_absent(r->valid)) return tl_mean(l, TL_ALL);
+    const tl_tensor n = tl_sum(where_valid(r, weighted ? w : tl_full_like(l, 1), 0), TL_ALL);
+    return tl_div(tl_sum(l, TL_ALL), tl_where(n, n, tl_full_like(n, 1)));
+}
+
+static tl_tensor loss(run *r)
+{
+    if (!operands_fit(r) || !numbers(r) || !positions(r)) return tl__failed(r->at, r->s);
+    r->valid = validity(r);
+    for (int k = 0; k < r->n; k++) r->l.x[k] = where_valid(r, r->l.x[k], tl_dtype_of(r->l.x[k]) != TL_I32);
+    const tl_tensor y = reduced(r, by_position(r, r->row->formula(&r->l)));
+    return r->row->maximised ? tl_neg(y) : y;
+}
+
+/* The tape of the operands, of those that have one and a shape first. */
+static tl_tape *tape_of(const tl_tensor *x, int n)
+{
+    tl_tape *tape = NULL;
+    for (int k = n - 1; k >= 0; k--)
+        if (!tape || tl_rank(x[k])) tape = x[k].tape ? x[k].tape : tape;
+    return tape;
+}
+
+tl_tensor tl_loss_opt(tl_place at, tl_loss kind, const tl_tensor *x, const tl_loss_opts *given)
+{
+    run r = { .at = at, .row = tl__loss_of(kind) };
+    if (!r.row) return tl_error_at(at, tl_root(x[0].tape), TL_E_ARGUMENT, "loss: %d is none of tl_loss", (int)kind);
+    if (tl_absent(x[r.row->target ? r.row->target : 1])) return TL_NONE;
+    for (; r.n < TL__MOST_OPERANDS && r.row->operand[r.n]; r.n++) r.l.x[r.n] = x[r.n];
+    r.s = tl_root(tape_of(x, r.n));
+    if (!tl__options(at, r.s, r.row->name, &r.l.o, sizeof r.l.o, given)) return tl__failed(at, r.s);
+    const tl_place_mark m = tl_enter(at, r.s);
+    tl_enter(at, m.scope); /* a loss is recorded in the scope of what comes before it */
+    const tl_tensor y = loss(&r);
+    tl_leave(r.s, m);
+    return tl__well(r.s) ? y : tl__failed(at, r.s);
+}
