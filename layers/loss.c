@@ -8,8 +8,7 @@ typedef struct run {
     const tl__loss_row *row;
     tl__loss l;
     int n;           /* operands */
-    int axes;        /* of positions */
-    bool features;   /* behind them is an axis of features */
+    bool rows;       /* positions are rows of y, else its elements */
     tl_tensor valid; /* 1 or 0 for leading axes; absent: all is valid */
 } run;
 
@@ -136,9 +135,8 @@ static bool positions(run *r)
     const int carries = tl_absent(carried) ? 0 : 2, masked = tl_rank(mask) > carries ? tl_rank(mask) : carries;
     if (masked > most || (!tl_absent(mask) && !leads(mask, y, rank - tl_rank(mask))))
         return refuse(r, TL_E_SHAPE, ".mask", tl_absent(mask) ? carried : mask, "does not have the leading axes of");
-    r->features = r->row->form == TL__OF_ROWS || (rank > 1 && masked < rank && tl_rank(w) < rank);
-    r->axes = r->features ? rank - 1 : rank;
-    if (!broadcasts(w, y, r->axes))
+    r->rows = r->row->form == TL__OF_ROWS || (!r->l.o.per_element && rank > 1 && masked < rank && tl_rank(w) < rank);
+    if (!broadcasts(w, y, rank - r->rows))
         return refuse(r, TL_E_SHAPE, ".weights", w, "cannot be broadcast to the positions of");
     if (!broadcasts(r->l.o.pos_weight, y, rank))
         return refuse(r, TL_E_SHAPE, ".pos_weight", r->l.o.pos_weight, "cannot be broadcast to");
@@ -182,7 +180,7 @@ static tl_tensor by_position(run *r, tl_tensor l)
 {
     const tl_loss_opts *o = &r->l.o;
     const bool mean = o->reduction != TL_REDUCE_SUM && o->reduction != TL_REDUCE_NONE;
-    if (r->row->form == TL__OF_ROWS || !r->features || o->per_element) return l;
+    if (r->row->form == TL__OF_ROWS || !r->rows) return l;
     if (r->row->form == TL__SUM_OF_ELEMENTS) return tl_sum(l, TL_AXES(-1));
     return mean && tl_absent(o->weights) ? l : tl_mean(l, TL_AXES(-1));
 }
@@ -190,11 +188,9 @@ static tl_tensor by_position(run *r, tl_tensor l)
 /* The options' weights in the shape of the losses l; absent if there are none. */
 static tl_tensor weights_of(const run *r, tl_tensor l)
 {
-    tl_tensor w = r->l.o.weights;
-    if (tl_absent(w)) return w;
-    if (tl_rank(l) > r->axes) w = tl_expand_dims(w, -1); /* what a row weighs, each of its elements does */
     const tl_shape shape = tl_shape_of(l);
-    return where_valid(r, tl_broadcast_to(w, shape.rank, shape.dim), 0);
+    const tl_tensor w = r->l.o.weights;
+    return tl_absent(w) ? w : where_valid(r, tl_broadcast_to(w, shape.rank, shape.dim), 0);
 }
 
 static tl_tensor reduced(const run *r, tl_tensor l)

@@ -198,11 +198,18 @@ static tl_tensor cosine(tl__loss *l)
     return tl_dot(tl_l2_normalize(l->x[0], TL_AXES(-1), least), tl_l2_normalize(l->x[1], TL_AXES(-1), least));
 }
 
+/* |x|^2 + epsilon of rows */
+static tl_tensor squares(const tl__loss *l, tl_tensor x)
+{
+    return tl_add_scalar(tl_sum(tl_square(x), TL_AXES(-1)), l->o.epsilon);
+}
+
 static tl_tensor cosine_embedding(tl__loss *l)
 {
-    const tl_tensor angle = cosine(l);
-    return tl_where(is_positive(l->x[2]), tl_sub(tl_full_like(angle, 1), angle),
-                    tl_relu(tl_add_scalar(angle, -l->o.margin)));
+    const tl_tensor a = l->x[0], b = l->x[1];
+    const tl_tensor cos = tl_mul(tl_dot(a, b), tl_rsqrt(tl_mul(squares(l, a), squares(l, b))));
+    return tl_where(is_positive(l->x[2]), tl_sub(tl_full_like(cos, 1), cos),
+                    tl_relu(tl_add_scalar(cos, -l->o.margin)));
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */

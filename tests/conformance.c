@@ -11,30 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const op_row *const families[] = { function_rows, tensor_rows, torch_rows,    keras_rows,
-                                          custom_rows,   layer_rows,  attention_rows };
+static const op_row *const families[] = { function_rows, tensor_rows, torch_rows,     keras_rows,
+                                          custom_rows,   layer_rows,  attention_rows, loss_rows };
 
 /* What later parts of the library bring. */
 static const char *const later[] = {
-    "cross_entropy*",
-    "nll_loss*",
-    "bce*",
-    "mse",
-    "l1",
-    "smooth_l1",
-    "huber",
-    "poisson_nll",
-    "kl_div",
-    "margin_ranking",
-    "cosine_similarity",
-    "*hinge*",
-    "*_loss",
-    "perplexity",
     "optim_*",
     "scheduler_*",
     "clip_*",
     "e2e_*",
-    "keras_loss_*",
     "keras_metric_*",
     "keras_optim_*",
     "keras_schedule_*",

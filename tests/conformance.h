@@ -26,11 +26,12 @@ typedef struct op_row {
     tl_activation f1;                          /* what the families of functions of one tensor call */
     tl_tensor (*f2)(tl_tensor a, tl_tensor b); /* of two */
     const struct vendor_cell *cell;            /* of recurrent layers */
+    tl_loss loss;
 } op_row;
 
 /* The families, each ended by a row of zeros. */
 extern const op_row function_rows[], tensor_rows[], layer_rows[], attention_rows[], torch_rows[], keras_rows[],
-    custom_rows[];
+    custom_rows[], loss_rows[];
 
 struct replay {
     const fx_case *c;

@@ -233,7 +233,76 @@ def regularizer(attrs, w):
     return {"loss": float(attrs.get("l1", 0)) * w.abs().sum() + float(attrs.get("l2", 0)) * (w * w).sum()}
 
 
+# ---- losses: of attributes, target and prediction -> the losses of positions (and which of them count)
+
+
+def classified(attrs, t, y):
+    """Cross-entropy of ids or of a distribution."""
+    n, share = y.shape[-1], float(attrs.get("label_smoothing", 0))
+    keep = t != int(attrs["ignore_class"]) if "ignore_class" in attrs else None
+    ln_p = y.log_softmax(-1) if flag(attrs, "from_logits") else (y / y.sum(-1, True)).clip(1e-7, 1 - 1e-7).log()
+    if not t.is_floating_point():
+        t = F.one_hot(t if keep is None else t * keep, n)
+    return -((t * (1 - share) + share / n) * ln_p).sum(-1), keep
+
+
+def binary(attrs, t, y):
+    share = float(attrs.get("label_smoothing", 0))
+    t = t * (1 - share) + share / 2
+    if flag(attrs, "from_logits"):
+        return -(t * F.logsigmoid(y) + (1 - t) * F.logsigmoid(-y)).mean(-1)
+    y = y.clip(1e-7, 1 - 1e-7)
+    return -(t * y.log() + (1 - t) * (1 - y).log()).mean(-1)
+
+
+def huber(attrs, t, y):
+    d, limit = (t - y).abs(), float(attrs.get("delta", 1))
+    return torch.where(d <= limit, d * d / 2, limit * (d - limit / 2)).mean(-1)
+
+
+def hinge(t, y):
+    binary = ((t == 0) | (t == 1)).all()
+    return F.relu(1 - (2 * t - 1 if binary else t) * y)
+
+
+def kl(t, y):
+    t, y = t.clip(1e-7, 1), y.clip(1e-7, 1)
+    return (t * (t / y).log()).sum(-1)
+
+
+LOSSES = {
+    "sparsecategoricalcrossentropy": classified, "categoricalcrossentropy": classified, "binarycrossentropy": binary,
+    "huber": huber,
+    **{name: lambda attrs, t, y, f=f: f(t, y) for name, f in {
+        "meansquarederror": lambda t, y: ((t - y)**2).mean(-1),
+        "meanabsoluteerror": lambda t, y: (t - y).abs().mean(-1),
+        "meanabsolutepercentageerror": lambda t, y: 100 * ((t - y) / t.abs().clip(1e-7)).abs().mean(-1),
+        "meansquaredlogarithmicerror": lambda t, y: ((y.clip(1e-7) + 1).log() - (t.clip(1e-7) + 1).log()).pow(2).mean(
+            -1),
+        "logcosh": lambda t, y: (y - t + F.softplus(2 * (t - y)) - torch.tensor(2.0).log()).mean(-1),
+        "kldivergence": kl,
+        "poisson": lambda t, y: (y - t * (y + 1e-7).log()).mean(-1),
+        "cosinesimilarity": lambda t, y: -(F.normalize(t, dim=-1) * F.normalize(y, dim=-1)).sum(-1),
+        "hinge": lambda t, y: hinge(t, y).mean(-1), "squaredhinge": lambda t, y: hinge(t, y).pow(2).mean(-1),
+        "categoricalhinge": lambda t, y: F.relu(((1 - t) * y).amax(-1) - (t * y).sum(-1) + 1),
+    }.items()},
+}
+
+
+def reduced(loss):
+    def fn(attrs, y_true, y_pred, sample_weight=torch.ones(())):
+        how, losses = attrs.get("reduction", "sum_over_batch_size"), loss(attrs, y_true, y_pred)
+        losses, keep = losses if isinstance(losses, tuple) else (losses, None)
+        w = sample_weight.reshape(sample_weight.shape + (1,) * (losses.ndim - sample_weight.ndim))
+        w = w.expand_as(losses) * (1 if keep is None else keep)
+        n = {"sum": 1, "none": 1, "mean_with_sample_weight": w.sum()}
+        n = n.get(how, losses.numel() if keep is None else keep.sum())
+        return {"loss": losses * w if how == "none" else (losses * w).sum() / n}
+    return fn
+
+
 LAYERS = {
+    **{"loss_" + name: reduced(loss) for name, loss in LOSSES.items()},
     "stacked_cells": stacked, "custom_cell": own_cell, "timedistributed_dense": dense("dense."), "dense": dense(),
     "embedding": lambda attrs, ids, embeddings: embeddings[ids], "pipeline_mask": pipeline_mask,
     "pipeline_masking": pipeline_masking, "attention": attention, "additive_attention": additive_attention,
@@ -449,11 +518,52 @@ def normalisation():
             make(op, {"x": rand(shape)}, pars, ("moving_mean", "moving_variance"), **attrs)
 
 
+def loss_operands(op, ids, logits):
+    """Target and prediction, such as that loss takes them."""
+    B, T, D = dim(1, 5), dim(1, 4), dim(2, 6)
+    dims = (B, D) if chance() else (B, T, D)
+    y, t = 2 * rand(dims), 2 * rand(dims)
+    if ids:
+        t = torch.randint(0, D, dims[:-1])
+    elif op in ("categoricalcrossentropy", "kldivergence"):
+        t = t.softmax(-1)
+    elif op in ("binarycrossentropy", "categoricalhinge"):
+        t = torch.randint(0, 2, dims).double()
+    elif "hinge" in op:
+        t = torch.randint(0, 2, dims).double() if chance() else 2.0 * torch.randint(0, 2, dims) - 1
+    elif op in ("poisson", "meansquaredlogarithmicerror"):
+        t, y = t.abs(), y.abs()
+    if op == "kldivergence" or ("crossentropy" in op and not logits):
+        y = y.sigmoid() if op == "binarycrossentropy" or chance() else y.softmax(-1)
+        y = torch.where(torch.rand(dims) < 0.1, y.round(), y)  # some are clipped
+        y[..., 0] = y[..., 0].clip(0.1)
+    return {"y_true": t, "y_pred": y}
+
+
+def losses():
+    for op in LOSSES:
+        entropy, ids = "crossentropy" in op, op[:6] == "sparse"
+        for how in "sum_over_batch_size", "sum", "none", "mean_with_sample_weight":
+            logits, share = entropy and chance(), round(random.random(), 2) if entropy and not ids and chance() else 0
+            ins = loss_operands(op, ids, logits)
+            dims = ins["y_pred"].shape[:-1]
+            if chance() or how == "mean_with_sample_weight":
+                ins["sample_weight"] = rand(dims if chance() else dims[:1]).abs()
+            ignore = given(ids and chance(), ignore_class=dim(0, ins["y_pred"].shape[-1] - 1))
+            if ignore:  # the mean of nothing is no number
+                ins["y_true"].view(-1)[0] = (ignore["ignore_class"] + 1) % ins["y_pred"].shape[-1]
+            make("loss_" + op, ins, frozen=("sample_weight",), **given(how != "sum_over_batch_size" or chance(),
+                                                                       reduction=how), **ignore,
+                 **given(logits, from_logits=True), **given(share, label_smoothing=share),
+                 **given(op == "huber" and chance(), delta=0.7))
+
+
 def cases():
     all_recurrent()
     feed_forward()
     all_attention()
     normalisation()
+    losses()
 
 
 if sys.argv[1] == "--check":

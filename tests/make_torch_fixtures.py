@@ -426,6 +426,109 @@ def ctc():
                  blank=blank, reduction=reduction, **zero_infinity)
 
 
+# ---- losses
+
+
+def distribution(*dims):
+    return (2 * rand(*dims)).softmax(-1)
+
+
+def signs(*dims):
+    return 2.0 * torch.randint(0, 2, dims) - 1
+
+
+def loss_case(op, fn, ins, frozen=(), **attrs):
+    """What PyTorch has no derivative by is frozen."""
+    still = lambda t: {k: v.detach() if k in frozen else v for k, v in t.items()}
+    case(op, lambda **t: {"loss": fn(**still(t))}, ins, frozen=frozen, **attrs)
+
+
+def elementwise_losses(reduction):
+    how, dims = {"reduction": reduction}, shape(1, 4)
+    y, t, number = rand(dims), rand(dims), {k: random.choice([0.3, 0.7, 1.5]) for k in ("delta", "beta")}
+    loss_case("mse", lambda y, target: F.mse_loss(y, target, **how), {"y": y, "target": t}, **how)
+    loss_case("l1", lambda y, target: F.l1_loss(y, target, **how), {"y": y, "target": t}, **how)
+    for op, fn, key in ("huber", F.huber_loss, "delta"), ("smooth_l1", F.smooth_l1_loss, "beta"):
+        of = {key: number[key]} if chance() else {}
+        loss_case(op, lambda y, target: fn(y, target, **how, **of), {"y": y, "target": t}, **how, **of)
+    loss_case("smooth_l1", lambda y, target: F.smooth_l1_loss(y, target, beta=0, **how), {"y": y, "target": t}, beta=0,
+              **how)
+    weight = {"weight": positive(rand(dims[-1:]))} if chance() else {"weight": positive(rand(dims))} if chance() else {}
+    pos = {"pos_weight": positive(rand(dims[-1:]))} if chance() else {}
+    t = torch.rand(dims) if chance() else torch.randint(0, 2, dims).double()
+    loss_case("bce", lambda p, target, weight=None: F.binary_cross_entropy(p, target, weight, **how),
+              {"p": rand(dims).sigmoid(), "target": t, **weight}, ("target", "weight"), **how)
+    loss_case("bce_logits", lambda z, target, **w: F.binary_cross_entropy_with_logits(z, target, **w, **how),
+              {"z": random.choice([1, 300]) * rand(dims), "target": t, **weight, **pos},
+              ("target", "weight", "pos_weight"), **how)
+    log_input, full = chance(), chance()
+    loss_case("poisson_nll", lambda y, target: F.poisson_nll_loss(y, target, log_input, full, eps=1e-6, **how),
+              {"y": rand(dims) if log_input else positive(rand(dims)), "target": torch.randint(0, 6, dims).double()}, ("target",),
+              log_input=log_input, full=full, eps=1e-6, **how)
+    for kind in (reduction, "batchmean") if reduction == "sum" else (reduction,):
+        for log_target in True, False:
+            t = distribution(dims)
+            if not log_target:
+                t = t * torch.randint(0, 2, dims)
+            loss_case("kl_div", lambda logp, target: F.kl_div(logp, target, reduction=kind, log_target=log_target),
+                      {"logp": rand(dims).log_softmax(-1), "target": t.log() if log_target else t}, ("target",),
+                      reduction=kind, log_target=log_target)
+    margin = {"margin": random.choice([0.3, -0.1])} if chance() else {}
+    loss_case("margin_ranking", lambda a, b, target: F.margin_ranking_loss(a, b, target, **how, **margin),
+              {"a": rand(dims), "b": rand(dims), "target": signs(*dims)}, ("target",), **margin, **how)
+    loss_case("hinge_embedding", lambda y, target: F.hinge_embedding_loss(y, target, **how, **margin),
+              {"y": rand(dims), "target": signs(*dims)}, ("target",), **margin, **how)
+    variance = positive(rand(dims))
+    loss_case("gaussian_nll", lambda y, target, var: F.gaussian_nll_loss(y, target, var, full=full, **how),
+              {"y": y, "target": rand(dims), "var": variance}, full=full, **how)
+
+
+def row_losses(reduction):
+    how, B, T, C, D = {"reduction": reduction}, dim(1, 5), dim(1, 4), dim(2, 6), dim(2, 5)
+    ids, steps = torch.randint(0, C, (B,)), torch.randint(0, C, (B, T))
+    weight = {"class_weight": positive(rand(C))} if chance() else {}
+    smooth = {"label_smoothing": round(random.random(), 2)} if chance() else {}
+    ignore = {"ignore_index": random.choice([-100, -1, 0, C - 1])} if chance() else {}
+    for t in ids, steps:
+        if ignore:
+            t[torch.rand(t.shape) < 0.4] = ignore["ignore_index"]
+            t.view(-1)[0] = 1 if ignore["ignore_index"] == 0 else 0  # the mean of nothing is NaN there, 0 here
+    use = lambda class_weight=None: {"weight": class_weight} if class_weight is not None else {}
+    fixed = ("class_weight", "target")
+    loss_case("cross_entropy", lambda logits, target, **w: F.cross_entropy(logits, target, **use(**w), **smooth, **how,
+                                                                           **ignore),
+              {"logits": 3 * rand(B, C), "target": ids, **weight}, fixed, **smooth, **how, **ignore)
+    loss_case("cross_entropy_seq",
+              lambda logits, target, **w: F.cross_entropy(logits.reshape(-1, C), target.reshape(-1), **use(**w), **how,
+                                                          **smooth, **ignore),
+              {"logits": rand(B, T, C), "target": steps, **weight}, fixed, **smooth, **how, **ignore)
+    loss_case("cross_entropy_prob",
+              lambda logits, target, **w: F.cross_entropy(logits, target, **use(**w), **smooth, **how),
+              {"logits": rand(B, C), "target": distribution(B, C), **weight}, ("class_weight",), **smooth, **how)
+    loss_case("nll_loss", lambda logp, target, **w: F.nll_loss(logp, target, **use(**w), **how, **ignore),
+              {"logp": rand(B, C).log_softmax(-1), "target": ids, **weight}, fixed, **how, **ignore)
+    margin = {"margin": random.choice([0.3, 0.7])} if chance() else {}
+    loss_case("cosine_embedding", lambda a, b, target: F.cosine_embedding_loss(a, b, target, **margin, **how),
+              {"a": rand(B, D), "b": rand(B, D), "target": signs(B)}, ("target",), **margin, **how)
+    loss_case("triplet", lambda a, p, n: F.triplet_margin_loss(a, p, n, **margin, **how),
+              {"a": rand(B, D), "p": rand(B, D), "n": rand(B, D)}, **margin, **how)
+    if reduction == "mean":
+        loss_case("cosine_similarity", lambda a, b: F.cosine_similarity(a, b, -1).mean(),
+                  {"a": rand(B, T, D), "b": rand(B, T, D)})
+        case("perplexity", lambda logits, target: ratio(F.cross_entropy(logits.reshape(-1, C), target.reshape(-1))),
+             {"logits": rand(B, T, C), "target": torch.randint(0, C, (B, T))})
+
+
+def ratio(ce):
+    return {"ce": ce, "perplexity": ce.exp()}
+
+
+def losses():
+    for reduction in "mean", "sum", "none":
+        elementwise_losses(reduction)
+        row_losses(reduction)
+
+
 def cases():
     both, packed = {"bidirectional": True}, {"packed": True}
     for op in "rnn_tanh", "rnn_relu", "lstm", "gru":
@@ -442,6 +545,7 @@ def cases():
     joining()
     layers()
     ctc()
+    losses()
 
 
 write(cases, "torch")
