@@ -122,6 +122,11 @@ static bool numbers(run *r)
     if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
         tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .label_smoothing = %g is not within 0 and 1", r->row->name,
                     o->label_smoothing);
+    if (o->epsilon > 0.5 && r->row->options & (TL__PROBABILITIES | TL__LOG_TARGET))
+        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .epsilon = %g leaves no probability", r->row->name, o->epsilon);
+    o->ignore = o->ignore ? tl_whole(o->ignore, 0) : INT64_MAX;
+    if (o->ignore != INT64_MAX && (o->ignore < INT32_MIN || o->ignore > INT32_MAX))
+        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .ignore = %lld is no i32", r->row->name, (long long)o->ignore);
     return tl__well(r->s) && tl__at_least_0(r->at, r->s, r->row->name, ".beta", o->beta) &&
            tl__at_least_0(r->at, r->s, r->row->name, ".epsilon", o->epsilon) &&
            tl__finite(r->at, r->s, r->row->name, ".margin", o->margin);
@@ -167,10 +172,8 @@ static tl_tensor validity(const run *r)
     const tl_loss_opts *o = &r->l.o;
     tl_tensor valid = tl__mask_of(r->l.x[0]), ids = r->l.x[1];
     if (!tl_absent(o->mask)) valid = both(tl_where(o->mask, tl_full_like(o->mask, 1), tl_full_like(o->mask, 0)), valid);
-    if (!o->ignore || tl_dtype_of(ids) != TL_I32) return valid;
-    const int64_t id = tl_whole(o->ignore, 0);
-    if (id < INT32_MIN || id > INT32_MAX) return valid;
-    return both(tl_not_equal(ids, tl_ids_const(r->s, TL_SCALAR, (int32_t[]){ (int32_t)id })), valid);
+    if (o->ignore == INT64_MAX || tl_dtype_of(ids) != TL_I32) return valid;
+    return both(tl_not_equal(ids, tl_ids_const(r->s, TL_SCALAR, (int32_t[]){ (int32_t)o->ignore })), valid);
 }
 
 /* ---- from the losses of positions to the result ---------------------------------------------------------------------- */
