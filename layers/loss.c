@@ -2,6 +2,9 @@
  * batch. The formulas: loss_formulas.c. */
 #include "layers/loss.h"
 
+#include <float.h>
+#include <math.h>
+
 typedef struct run {
     tl_place at;
     tl_scope *s;
@@ -82,10 +85,10 @@ static bool operands_fit(const run *r)
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
-/* Numbers for defaults; an option that this loss has not got is an error. */
-static bool numbers(run *r)
+/* Is every option that is set one of this loss? */
+static bool takes_all(const run *r)
 {
-    tl_loss_opts *o = &r->l.o;
+    const tl_loss_opts *o = &r->l.o;
     const struct {
         const char *name;
         unsigned bit;
@@ -105,31 +108,37 @@ static bool numbers(run *r)
         { ".full", TL__FULL, o->full },
     };
     for (size_t k = 0; k < sizeof options / sizeof *options; k++)
-        if (options[k].given && !(r->row->options & options[k].bit)) {
+        if (options[k].given && !(r->row->options & options[k].bit))
             tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: %s is no option of this loss", r->row->name, options[k].name);
-            return false;
-        }
-    if ((unsigned)o->reduction > TL_REDUCE_WEIGHTED_MEAN)
-        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .reduction = %d is none of tl_reduction", r->row->name,
-                    (int)o->reduction);
+    return tl__well(r->s);
+}
+
+/* Is v within lo and hi? A NaN is not. */
+static void within(const run *r, const char *option, double v, double lo, double hi)
+{
+    if (!(v >= lo && v <= hi))
+        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: %s = %g is not within %g and %g", r->row->name, option, v, lo, hi);
+}
+
+/* The numbers that are meant in place of those that are given. */
+static bool numbers(run *r)
+{
+    tl_loss_opts *o = &r->l.o;
+    const bool of_probabilities = r->row->options & (TL__PROBABILITIES | TL__LOG_TARGET);
     o->label_smoothing = tl_number(o->label_smoothing, 0);
     o->delta = tl_number(o->delta, 1);
     o->beta = tl_number(o->beta, 1);
     o->margin = tl_number(o->margin, r->row->margin);
     o->epsilon = tl_number(o->epsilon, r->row->epsilon);
-    if (!(o->delta > 0))
-        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .delta = %g must be positive", r->row->name, o->delta);
-    if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
-        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .label_smoothing = %g is not within 0 and 1", r->row->name,
-                    o->label_smoothing);
-    if (o->epsilon > 0.5 && r->row->options & (TL__PROBABILITIES | TL__LOG_TARGET))
-        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .epsilon = %g leaves no probability", r->row->name, o->epsilon);
-    o->ignore = o->ignore ? tl_whole(o->ignore, 0) : INT64_MAX;
-    if (o->ignore != INT64_MAX && (o->ignore < INT32_MIN || o->ignore > INT32_MAX))
-        tl_error_at(r->at, r->s, TL_E_ARGUMENT, "%s: .ignore = %lld is no i32", r->row->name, (long long)o->ignore);
-    return tl__well(r->s) && tl__at_least_0(r->at, r->s, r->row->name, ".beta", o->beta) &&
-           tl__at_least_0(r->at, r->s, r->row->name, ".epsilon", o->epsilon) &&
-           tl__finite(r->at, r->s, r->row->name, ".margin", o->margin);
+    o->ignore = tl_whole(o->ignore, INT64_MAX);
+    within(r, ".reduction", o->reduction, 0, TL_REDUCE_WEIGHTED_MEAN);
+    within(r, ".label_smoothing", o->label_smoothing, 0, 1);
+    within(r, ".delta", o->delta, DBL_MIN, INFINITY);
+    within(r, ".beta", o->beta, 0, DBL_MAX);
+    within(r, ".margin", o->margin, -DBL_MAX, DBL_MAX);
+    within(r, ".epsilon", o->epsilon, 0, of_probabilities ? 0.5 : DBL_MAX);
+    if (o->ignore != INT64_MAX) within(r, ".ignore", (double)o->ignore, INT32_MIN, INT32_MAX);
+    return tl__well(r->s);
 }
 
 /* What the positions are, and whether mask and weights fit them. */
@@ -153,8 +162,8 @@ static bool positions(run *r)
 
 /* ---- padding ------------------------------------------------------------------------------------------------------ */
 
-/* a where the position is valid, else the number v */
-static tl_tensor where_valid(const run *r, tl_tensor a, double v)
+/* a where the position is valid, else v, a whole number */
+static tl_tensor where_valid(const run *r, tl_tensor a, int v)
 {
     if (tl_absent(r->valid)) return a;
     const tl_tensor otherwise = tl_full_like(a, v);
@@ -193,7 +202,7 @@ static tl_tensor weights_of(const run *r, tl_tensor l)
 {
     const tl_shape shape = tl_shape_of(l);
     const tl_tensor w = r->l.o.weights;
-    return tl_absent(w) ? w : where_valid(r, tl_broadcast_to(w, shape.rank, shape.dim), 0);
+    return tl_absent(w) ? w : tl_broadcast_to(w, shape.rank, shape.dim);
 }
 
 static tl_tensor reduced(const run *r, tl_tensor l)
@@ -213,7 +222,7 @@ static tl_tensor reduced(const run *r, tl_tensor l)
 
 static tl_tensor loss(run *r)
 {
-    if (!operands_fit(r) || !numbers(r) || !positions(r)) return tl__failed(r->at, r->s);
+    if (!operands_fit(r) || !takes_all(r) || !numbers(r) || !positions(r)) return tl__failed(r->at, r->s);
     r->valid = validity(r);
     for (int k = 0; k < r->n; k++) r->l.x[k] = where_valid(r, r->l.x[k], tl_dtype_of(r->l.x[k]) != TL_I32);
     const tl_tensor y = reduced(r, by_position(r, r->row->formula(&r->l)));

@@ -27,8 +27,9 @@ enum {
 enum { TL__MOST_OPERANDS = 3 };
 
 typedef struct tl__loss {
-    tl_loss_opts o;                 /* with numbers in place of defaults and TL_ZERO */
-    tl_tensor x[TL__MOST_OPERANDS]; /* padding is harmless: 1, or id 0 */
+    tl_loss_opts o;                 /* with numbers in place of defaults and TL_ZERO; .ignore INT64_MAX: none */
+    tl_tensor x[TL__MOST_OPERANDS]; /* id 0 or the number 1 in the padding: all formulas are finite there, and so are
+                                       their derivatives by weights */
     tl_tensor class_weights;        /* the formula's result: how much each row counts; may be absent */
 } tl__loss;
 

@@ -62,6 +62,8 @@ int main(void)
     tl_beam_search(m, network, (void *)0, 0, (void *)0, &found, .beam = 2, .max_length = 3);
     tl_sample(m, network, (void *)0, 0, (void *)0, &found);
     tl_ctc_loss(tl_root(u), in, TL_NONE, TL_NONE, TL_NONE);
+    tl_add(tl_mse(in, in), tl_cross_entropy(in, TL_NONE, .weights = in, .ignore = TL_ZERO));
+    tl_add(tl_triplet(in, in, in), tl_margin_ranking(in, in, in, .margin = 0.5));
     (void)u, (void)plain, (void)r, (void)tl_gradcheck(m, network, (void *)0, 0, (void *)0);
     return tl_failed(t);
 }
@@ -79,6 +81,8 @@ int main()
     po.size = sizeof po, po.rank = 2, po.dim = dim;
     tl_tensor W = tl_param_opt(TL_HERE, tl_root(t), "W", &po), x = tl_tanh(tl_add(W, tl_scale(W, 2))), g;
     tl_grad(x, &W, 1, &g);
+    const tl_tensor pair[] = { x, W };
+    tl_output(tl_root(t), "loss", tl_loss_opt(TL_HERE, TL_LOSS_MSE, pair, nullptr));
     tl_output(tl_in(tl_root(t), "enc"), "g", tl_absent(g) ? TL_NONE : g);
     return tl_failed(t);
 }
