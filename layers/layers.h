@@ -12,7 +12,7 @@
  *     attention                           tl_attention, tl_multi_head_attention; memories, tl_attend, tl_attention_cell
  *     convolution                         tl_convolution1d, tl_convolution2d
  *     normalisation                       tl_batch_norm, tl_layer_normalization
- *     losses, penalties                   tl_cross_entropy, tl_mse and their kind, tl_ctc_loss; tl_l1, tl_l2, tl_penalty
+ *     losses, penalties                   tl_cross_entropy, tl_mse ..., tl_ctc_loss; tl_l1, tl_l2, tl_penalty
  *
  * How to write cells and run them: docs/cells.md.
  *
@@ -644,44 +644,47 @@ TL_API tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor 
 
 /* ---- losses ------------------------------------------------------------------------------------------------- */
 
-/* loss(y, target, options): a prediction and a target, in a few cases three tensors, of one shape (nothing is broadcast:
- * TL_E_SHAPE) -> a scalar. The last axis has the features or classes of a position, the axes before it are the positions:
- * [T, B, D], [B, D]. D is 1 for one number each; y of rank 1 has positions alone, and so has y with a mask or weights as
- * large as itself. A loss of elements is the mean over a position's features, then the mean over all positions, as Keras has it.
- * An absent target gives an absent loss, so one model function trains and predicts. All is written with operations: there
- * are gradients by every operand, of every order.
+/* loss(y, target, options): a prediction and a target, in a few cases three tensors, of one shape (nothing is
+ * broadcast) -> a scalar. An absent target gives an absent loss, so one model function trains and predicts. All is
+ * written with operations: there are gradients by every operand, of every order.
  *
- * Padding, what the mask of y or .mask or .ignore leaves out, changes nothing, whatever it is, a NaN or an id of no class:
- * the mean is sum(l m) / sum(m), and 0 if there is nothing.
+ * The last axis has the features or classes of a position, the axes before it are the positions: [T, B, D], [B, D]. A
+ * loss of elements is averaged over the features of a position, then over all positions, as in Keras. Where y is of
+ * rank 1, or a mask or weights have y's own rank, its elements are the positions; otherwise give a y [T, B] of one
+ * number each an axis more (tl_expand_dims).
  *
- *     tl_mse(y, t)                  d^2, where d = y - t
- *     tl_mae(y, t)                  |d| (PyTorch's l1)
- *     tl_mape(y, t)                 100 |d| / max(|t|, epsilon)
- *     tl_msle(y, t)                 (ln(1 + max(y, epsilon)) - ln(1 + max(t, epsilon)))^2
- *     tl_huber(y, t, .delta)        d^2 / 2 up to |d| = delta (default 1), beyond it delta (|d| - delta / 2)
- *     tl_smooth_l1(y, t, .beta)     the same divided by beta (default 1; TL_ZERO: |d|)
- *     tl_log_cosh(y, t)             ln cosh d, for large d too
- *     tl_cross_entropy(z, t)        -ln softmax(z)[id] of ids i32 [...] or -sum_c t_c ln softmax(z)_c of a distribution [..., V]
- *     tl_nll(ln p, t)               the same of log-probabilities (tl_log_softmax)
- *     tl_binary_cross_entropy(z, t) -t ln p - (1 - t) ln(1 - p), where p = sigmoid(z)
- *     tl_kl_divergence(p, t)        sum over the last axis of t ln(t / p), both clipped to epsilon ... 1 as in Keras;
- *                                   PyTorch's: .log_input, where nothing is clipped (its "batchmean" is the mean here)
- *     tl_poisson(y, t)              y - t ln(y + epsilon); .log_input: e^y - t y. PyTorch's epsilon is 1e-8
- *     tl_gaussian_nll(y, t, v)      (ln v + d^2 / v) / 2 with variances v of at least epsilon (default 1e-6)
- *     tl_hinge(y, t)                max(margin - t y, 0) of t = -1 or 1; where all of t is 0 or 1, 0 stands for -1 (Keras).
- *                                   margin: 1 by default, as in all but margin_ranking and cosine_embedding (0)
- *     tl_squared_hinge(y, t)        its square
- *     tl_categorical_hinge(y, t)    max(max_c (1 - t_c) y_c - sum_c t_c y_c + margin, 0)
- *     tl_hinge_embedding(y, t)      y where t = 1, max(margin - y, 0) where t = -1
- *     tl_margin_ranking(a, b, t)    max(t (b - a) + margin, 0): a comes first where t = 1, b where t = -1
- *     tl_triplet(a, p, n)           max(|a - p| - |a - n| + margin, 0) of rows; epsilon (1e-6) is added to differences (PyTorch)
- *     tl_cosine_loss(y, t)          minus the cosine of rows, lengths being at least epsilon (1e-12)
- *     tl_cosine_embedding(a, b, t)  1 - cos where t [...] = 1, max(cos - margin, 0) where t = -1; t lacks the last axis
+ * Padding changes nothing, whatever is there, a NaN or an id of no class: it is what the mask that y carries, .mask or
+ * .ignore leave out. The mean is sum(l m) / sum(m), and 0 if there is nothing.
  *
- * Logits are the default because nothing overflows and nothing need be clipped. .probabilities takes softmax's or
- * sigmoid's results as Keras does: p / sum p (softmax's alone), then clipped to epsilon ... 1 - epsilon (1e-7), where it
- * has no gradient; .epsilon = TL_ZERO: not clipped, but no logarithm is below -100 (PyTorch's BCELoss; at p = 0 and 1 the
- * gradient is 0 here). Perplexity is tl_exp(tl_cross_entropy(z, ids)).
+ *     tl_mse(y, t)                   d^2, where d = y - t
+ *     tl_mae(y, t)                   |d| (PyTorch's l1)
+ *     tl_mape(y, t)                  100 |d| / max(|t|, epsilon)
+ *     tl_msle(y, t)                  (ln(1 + max(y, epsilon)) - ln(1 + max(t, epsilon)))^2
+ *     tl_huber(y, t, .delta)         d^2 / 2 up to |d| = delta (default 1), beyond it delta (|d| - delta / 2)
+ *     tl_smooth_l1(y, t, .beta)      the same with beta for delta, divided by it (default 1; TL_ZERO: |d|)
+ *     tl_log_cosh(y, t)              ln cosh d, of large d too
+ *     tl_cross_entropy(z, t)         -ln softmax(z)[t] of ids t, i32 [...]; -sum_c t_c ln softmax(z)_c of distributions
+ *     tl_nll(l, t)                   the same of log-probabilities l (tl_log_softmax)
+ *     tl_binary_cross_entropy(z, t)  -t ln p - (1 - t) ln(1 - p), where p = sigmoid(z)
+ *     tl_kl_divergence(p, t)         sum over the last axis of t ln(t / p), both clipped to epsilon ... 1 (Keras);
+ *                                    with .log_input nothing is clipped (PyTorch, whose "batchmean" is the mean here)
+ *     tl_poisson(y, t)               y - t ln(y + epsilon); .log_input: e^y - t y. PyTorch's epsilon is 1e-8
+ *     tl_gaussian_nll(y, t, v)       (ln v + d^2 / v) / 2 with variances v of at least epsilon (1e-6)
+ *     tl_hinge(y, t)                 max(margin - t y, 0) of t = -1 or 1 (where all of t is 0 or 1: 0 is -1, as in
+ *                                    Keras). margin: 1, but in margin_ranking and cosine_embedding 0
+ *     tl_squared_hinge(y, t)         its square
+ *     tl_categorical_hinge(y, t)     max(max_c (1 - t_c) y_c - sum_c t_c y_c + margin, 0)
+ *     tl_hinge_embedding(y, t)       y where t = 1, max(margin - y, 0) where t = -1
+ *     tl_margin_ranking(a, b, t)     max(t (b - a) + margin, 0): a is to be the larger where t = 1, b where t = -1
+ *     tl_triplet(a, p, n)            max(|a - p| - |a - n| + margin, 0) of rows, epsilon (1e-6) added to differences
+ *     tl_cosine_loss(y, t)           minus the cosine of rows, whose lengths count as at least epsilon (1e-12)
+ *     tl_cosine_embedding(a, b, t)   1 - cos where t [...] = 1, max(cos - margin, 0) where t = -1, for each row;
+ *                                    epsilon (1e-12) is added to squares of lengths
+ *
+ * z are logits: nothing overflows, and nothing need be clipped. .probabilities takes softmax's or sigmoid's results
+ * instead, as Keras does: p / sum p (softmax's alone), clipped to epsilon ... 1 - epsilon (1e-7, as epsilon is
+ * elsewhere), beyond which there is no gradient. .epsilon = TL_ZERO: not clipped, but no logarithm is below -100
+ * (PyTorch's BCELoss; here the gradient at p = 0 and 1 is 0). Perplexity is tl_exp(tl_cross_entropy(z, ids)).
  *
  * Errors: TL_E_SHAPE and TL_E_DTYPE for operands and options that do not fit; TL_E_ARGUMENT for a number that makes no
  * sense and for an option that a loss has not got; TL_E_INDEX at run time for an id outside 0..V-1. */
@@ -709,8 +712,8 @@ typedef enum tl_loss {
     TL_LOSS_COSINE_EMBEDDING
 } tl_loss;
 
-/* What becomes of the losses of a batch. With weights w the mean is sum(w l) / n: weights are no part of the divisor, as in
- * Keras' sum_over_batch_size; the weighted mean is sum(w l) / sum(w) (0 if that is 0), as in Keras'
+/* What becomes of the losses of a batch. The mean with weights w is sum(w l) / n: weights are no part of the divisor,
+ * as in Keras' sum_over_batch_size. The weighted mean is sum(w l) / sum(w), and 0 if that is 0, as in Keras'
  * mean_with_sample_weight and PyTorch's CrossEntropyLoss with weights of classes. */
 typedef enum tl_reduction {
     TL_REDUCE_MEAN = 1, /* the default */
@@ -722,23 +725,23 @@ typedef enum tl_reduction {
 typedef struct tl_loss_opts {
     size_t size;
     /* of all losses */
-    tl_tensor weights; /* broadcast to the positions by NumPy's rules: [B] of samples, [T, B] of steps; or of y's
-                               rank: of elements. Absent: 1 */
-    tl_tensor mask;    /* 0 where a position is padding, besides what y carries: the leading axes of y, of any dtype */
-    tl_reduction reduction; /* default: mean */
-    bool per_element; /* each element is a position: nothing is averaged (KL: summed) over the last axis before, as
-                               in PyTorch; to a mean of averages it makes no difference */
-    /* of cross-entropies (of ids or distributions: cross_entropy, nll) */
-    bool probabilities;     /* y are probabilities, see above */
-    double label_smoothing; /* 0 ... 1: this share of the target goes to all classes evenly */
-    tl_tensor
-        class_weights;    /* [V]: each class's term is multiplied by its own; an id's weight joins the weighted mean */
-    tl_tensor pos_weight; /* binary: the term of t is multiplied by it; broadcast to y */
-    int64_t ignore; /* positions with this id are padding (ignore_index, ignore_class); default: none; TL_ZERO: 0 */
+    tl_tensor weights;      /* broadcast to the positions by NumPy's rules: [B] of samples, [T, B] of steps; of y's own
+                               rank: of elements. Default: 1 */
+    tl_tensor mask;         /* 0 where a position is padding, besides what y carries: leading axes of y, any dtype */
+    tl_reduction reduction; /* default: mean. None gives the losses of positions, 0 in the padding */
+    bool per_element;       /* each element is a position: nothing is averaged (KL: summed) over the last axis before,
+                               as in PyTorch. To the mean it makes no difference (KL's is then that of elements) */
+    /* of cross-entropies */
+    bool probabilities;      /* y are probabilities */
+    double label_smoothing;  /* 0 ... 1: this share of the target goes to all classes evenly (of two, in binary ones) */
+    tl_tensor class_weights; /* [V], of cross_entropy and nll: each class's term counts so much; the weighted mean
+                                divides by the sum of the targets' weights */
+    tl_tensor pos_weight;    /* binary: the term of t counts so much; broadcast to y */
+    int64_t ignore;          /* positions with this id are padding (ignore_index, ignore_class). TL_ZERO: id 0 */
     /* of those that name them above */
     double delta, beta, margin, epsilon;
-    bool log_input, log_target; /* y, target are logarithms */
-    bool full; /* Poisson, Gaussian: with the terms that do not depend on y (Stirling's; ln(2 pi) / 2) */
+    bool log_input, log_target; /* of KL and Poisson: y, target are logarithms */
+    bool full;                  /* Poisson, Gaussian: with what does not depend on y (Stirling's terms; ln(2 pi) / 2) */
 } tl_loss_opts;
 
 /* x: the operands, in their order. */

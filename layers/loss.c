@@ -1,5 +1,5 @@
-/* layers/loss.c - what all losses have in common: operands, options, padding, weights and what becomes of the losses of a
- * batch. The formulas: loss_formulas.c. */
+/* layers/loss.c - what all losses have in common: operands, options, padding, weights and what becomes of the losses
+ * of a batch. The formulas: loss_formulas.c. */
 #include "layers/loss.h"
 
 #include <float.h>
@@ -160,7 +160,7 @@ static bool positions(run *r)
     return true;
 }
 
-/* ---- padding ------------------------------------------------------------------------------------------------------ */
+/* ---- padding ---------------------------------------------------------------------------------------------------- */
 
 /* a where the position is valid, else v, a whole number */
 static tl_tensor where_valid(const run *r, tl_tensor a, int v)
@@ -185,7 +185,7 @@ static tl_tensor validity(const run *r)
     return both(tl_not_equal(ids, tl_ids_const(r->s, TL_SCALAR, (int32_t[]){ (int32_t)o->ignore })), valid);
 }
 
-/* ---- from the losses of positions to the result ---------------------------------------------------------------------- */
+/* ---- from the losses of positions to the result ----------------------------------------------------------------- */
 
 /* The losses of positions of what the formula gave. The mean over all elements needs none in between. */
 static tl_tensor by_position(run *r, tl_tensor l)

@@ -1,5 +1,5 @@
-/* layers/loss.h - what a loss is: a row of the table in loss_formulas.c. All else is the same for all: loss.c. Private to
- * layers/. */
+/* layers/loss.h - what a loss is: a row of the table in loss_formulas.c. All else is the same for all: loss.c. Private
+ * to layers/. */
 #ifndef TL_LAYERS_LOSS_H
 #define TL_LAYERS_LOSS_H
 

@@ -4,7 +4,7 @@
 #include <float.h>
 #include <math.h>
 
-/* ---- of the difference ------------------------------------------------------------------------------------------- */
+/* ---- of the difference ------------------------------------------------------------------------------------------ */
 
 static tl_tensor difference(const tl__loss *l) { return tl_sub(l->x[0], l->x[1]); }
 
@@ -44,7 +44,7 @@ static tl_tensor msle(tl__loss *l)
     return tl_square(tl_sub(tl_log1p(y), tl_log1p(t)));
 }
 
-/* ---- of probabilities ----------------------------------------------------------------------------------------------- */
+/* ---- of probabilities ------------------------------------------------------------------------------------------- */
 
 /* ln p as Keras has it, p within epsilon of neither 0 nor 1; with epsilon 0 as PyTorch has it, no less than -100. There
  * p = 0 has no gradient. */
@@ -55,8 +55,8 @@ static tl_tensor bounded_log(const tl__loss *l, tl_tensor p)
     return tl_where(p, tl_clip(ln, -100, INFINITY), tl_full_like(p, -100));
 }
 
-/* t x, and 0 where t is, even if x is infinite there: a class that cannot be, and is not meant to. Elsewhere an infinite x
- * counts as the largest of floats. */
+/* t x, and 0 where t is, even if x is infinite there: a class that cannot be, and is not meant to. Elsewhere an
+ * infinite x counts as the largest of floats. */
 static tl_tensor weighted(tl_tensor t, tl_tensor x) { return tl_mul(t, tl_clip(x, -FLT_MAX, FLT_MAX)); }
 
 static tl_tensor log_probabilities(tl__loss *l)
@@ -124,7 +124,7 @@ static tl_tensor kl_divergence(tl__loss *l)
     return weighted(t, tl_sub(ln_t, y));
 }
 
-/* ---- of counts and of numbers with a spread ----------------------------------------------------------------------------- */
+/* ---- of counts and of numbers with a spread --------------------------------------------------------------------- */
 
 /* What -ln p(t) has besides: ln t! by Stirling, t ln t - t + ln(2 pi t) / 2, for t > 1 */
 static tl_tensor stirling(tl_tensor t)
@@ -150,7 +150,7 @@ static tl_tensor gaussian_nll(tl__loss *l)
     return l->o.full ? tl_add_scalar(loss, 0.5 * log(2 * M_PI)) : loss;
 }
 
-/* ---- of margins and angles ---------------------------------------------------------------------------------------------- */
+/* ---- of margins and angles -------------------------------------------------------------------------------------- */
 
 static tl_tensor beyond(const tl__loss *l, tl_tensor x) { return tl_relu(tl_add_scalar(x, l->o.margin)); }
 
@@ -208,11 +208,10 @@ static tl_tensor cosine_embedding(tl__loss *l)
 {
     const tl_tensor a = l->x[0], b = l->x[1];
     const tl_tensor cos = tl_mul(tl_dot(a, b), tl_rsqrt(tl_mul(squares(l, a), squares(l, b))));
-    return tl_where(is_positive(l->x[2]), tl_sub(tl_full_like(cos, 1), cos),
-                    tl_relu(tl_add_scalar(cos, -l->o.margin)));
+    return tl_where(is_positive(l->x[2]), tl_sub(tl_full_like(cos, 1), cos), tl_relu(tl_add_scalar(cos, -l->o.margin)));
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------ */
+/* ---- the table -------------------------------------------------------------------------------------------------- */
 
 #define CLASSIFIES TL__SMOOTHING | TL__CLASSES
 #define TWO .operand = { "y", "target" }

@@ -1,5 +1,5 @@
-/* tests/conformance_losses.c - losses of PyTorch and Keras. Positions lie in the order of each vendor's rows: no loss minds which
- * axes they are. */
+/* tests/conformance_losses.c - losses of PyTorch and Keras. Positions lie in the vendors' order, [B, T]: no loss minds
+ * what their axes are. */
 #include "conformance.h"
 
 static tl_tensor flat(tl_tensor x) { return tl_reshape(x, TL_DIMS(-1)); }
@@ -66,7 +66,7 @@ static tl_tensor loss_of(replay *r, tl_tensor y, tl_tensor t, tl_loss_opts o)
     return tl_loss_opt(TL_HERE, r->row->loss, (tl_tensor[]){ y, t }, &o);
 }
 
-/* ---- PyTorch ------------------------------------------------------------------------------------------------------ */
+/* ---- PyTorch ---------------------------------------------------------------------------------------------------- */
 
 /* Each element is a position; its weights are elements too. */
 static void elementwise(replay *r)
@@ -92,8 +92,8 @@ static void elementwise(replay *r)
     result(r, batch ? tl_scale(loss, 1 / (double)tl_dim(y, 0)) : loss);
 }
 
-/* Classes on the last axis: cross_entropy, cross_entropy_seq, cross_entropy_prob, nll_loss. The mean of ids divides by their
- * weights. Losses of a sequence lie one after the other. */
+/* Classes on the last axis: cross_entropy, cross_entropy_seq, cross_entropy_prob, nll_loss. The mean of ids divides by
+ * their weights. Losses of a sequence lie one after the other. */
 static void classes(replay *r)
 {
     const tl_tensor y = prediction(r), t = target(r);
@@ -151,7 +151,7 @@ static void perplexity(replay *r)
     output(r, "perplexity", tl_exp(ce));
 }
 
-/* ---- Keras --------------------------------------------------------------------------------------------------------- */
+/* ---- Keras ------------------------------------------------------------------------------------------------------ */
 
 /* Weights of samples [B] or of steps [B, T], for rows of which each is a position. */
 static void keras(replay *r)

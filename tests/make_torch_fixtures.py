@@ -463,8 +463,8 @@ def elementwise_losses(reduction):
               ("target", "weight", "pos_weight"), **how)
     log_input, full = chance(), chance()
     loss_case("poisson_nll", lambda y, target: F.poisson_nll_loss(y, target, log_input, full, eps=1e-6, **how),
-              {"y": rand(dims) if log_input else positive(rand(dims)), "target": torch.randint(0, 6, dims).double()}, ("target",),
-              log_input=log_input, full=full, eps=1e-6, **how)
+              {"y": rand(dims) if log_input else positive(rand(dims)), "target": torch.randint(0, 6, dims).double()},
+              ("target",), log_input=log_input, full=full, eps=1e-6, **how)
     for kind in (reduction, "batchmean") if reduction == "sum" else (reduction,):
         for log_target in True, False:
             t = distribution(dims)

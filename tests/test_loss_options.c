@@ -1,7 +1,7 @@
 /* tests/test_loss_options.c - what options of losses mean, how losses behave at the edges, and what they refuse. */
 #include "layers_support.h"
 
-/* ---- options -------------------------------------------------------------------------------------------------------- */
+/* ---- options ---------------------------------------------------------------------------------------------------- */
 
 typedef struct bench {
     tl_model *model;
@@ -115,7 +115,7 @@ Test(loss_options, positions_may_lie_on_the_last_axis)
     end(b);
 }
 
-/* ---- edges ---------------------------------------------------------------------------------------------------------- */
+/* ---- edges ------------------------------------------------------------------------------------------------------ */
 
 Test(loss_options, neither_overflow_nor_cancel)
 {
@@ -176,7 +176,7 @@ Test(loss_options, impossible_classes_are_no_obstacle)
     end(b);
 }
 
-/* ---- errors --------------------------------------------------------------------------------------------------------- */
+/* ---- errors ----------------------------------------------------------------------------------------------------- */
 
 #define REFUSED(status, word, ...) FAILS(status, word, cr_assert(is_error(__VA_ARGS__)))
 #define FULL(...) tl_full(r.s, TL_DIMS(__VA_ARGS__), 1)

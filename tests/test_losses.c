@@ -2,7 +2,7 @@
  * conformance_losses.c. */
 #include "layers_support.h"
 
-/* ---- every loss -------------------------------------------------------------------------------------------------- */
+/* ---- every loss ------------------------------------------------------------------------------------------------- */
 
 enum { T = 3, B = 2, D = 4, P = T * B, MOST = 3 };
 
@@ -267,7 +267,7 @@ Test(losses, are_weighted_and_reduced)
     }
 }
 
-/* ---- padding -------------------------------------------------------------------------------------------------------- */
+/* ---- padding ---------------------------------------------------------------------------------------------------- */
 
 /* The loss, and its gradient by the prediction. */
 static double *with_gradient(subject u, const tl_array *in, int n, double *loss)
@@ -312,8 +312,8 @@ static double mean_of_real(const double *l)
     return sum / n;
 }
 
-/* NaNs and ids of no class in the padding change neither the loss nor a gradient: weights of 0 there would give the same of
- * what is sound. */
+/* NaNs and ids of no class in the padding change neither the loss nor a gradient: the numbers are those that weights of
+ * 0 there give where all is sound. */
 Test(losses, padding_changes_nothing)
 {
     for (int i = 0; i < COUNT(subjects) * 2; i++) {
@@ -343,7 +343,7 @@ Test(losses, padding_changes_nothing)
     }
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------------------------ */
+/* ---- gradients -------------------------------------------------------------------------------------------------- */
 
 /* By every operand and by the weights. */
 Test(losses, gradients_of_first_and_second_order_agree_with_differences)
