@@ -152,6 +152,9 @@ Test(loss_options, neither_overflow_nor_cancel)
     is(tl_kl_divergence(one, zero), 1e-7 * log(1e-7));
     is(tl_gaussian_nll(one, zero, zero), (log(1e-6) + 1e6) / 2);
     is(tl_cosine_loss(tl_full(b.s, TL_DIMS(1, 2), 0), tl_full(b.s, TL_DIMS(1, 2), 1)), 0);
+    const tl_tensor nowhere = tl_full(b.s, TL_DIMS(1, 2), 0), somewhere = tl_full(b.s, TL_DIMS(1, 2), 1);
+    is(tl_cosine_embedding(nowhere, somewhere, one), 1);
+    is(tl_triplet(nowhere, nowhere, nowhere, .epsilon = TL_ZERO), 1);
     end(b);
 }
 
