@@ -28,6 +28,15 @@ TL_API void tl_bytes_free(tl_bytes *bytes); /* and sets it to nothing; NULL is h
 /* A whole file, as it is. Anything that can be read to its end will do, pipes too. TL_E_FILE, TL_E_MEMORY. */
 TL_API tl_status tl_file_read(const char *path, tl_bytes *out);
 
+/* Makes these bytes the contents of a file. The file appears at once and whole: they are written to another file beside
+ * it (path.0.tapeloop; one that a killed process has left is used again), put to disk, and renamed, so whatever happens,
+ * a loss of power too, the file is the old one or the new one. After TL_E_FILE, which says what failed in the system's
+ * words, it is the old one and nothing else is left; only if the directory alone could not be put to disk it is the new
+ * one, and the message says so. TL_E_MEMORY likewise. Permissions stay; a link stays, and what it leads to is replaced.
+ * What is no regular file (a terminal, a pipe), and what standard output or error go to, is written in place.
+ * Everything that the library saves goes this way. */
+TL_API tl_status tl_file_write(const char *path, const void *data, size_t size);
+
 /* A whole text file: a UTF-8 byte order mark is dropped and CR LF becomes LF; all other bytes are kept, whatever they
  * are. TL_E_FILE; TL_E_FORMAT if no text is left. */
 TL_API tl_status tl_text_read(const char *path, tl_bytes *out);
@@ -319,9 +328,7 @@ TL_API const tl_named_text *tl_safetensors_texts(const tl_safetensors *file, int
 TL_API const tl_array *tl_safetensors_array(const tl_safetensors *file, const char *name);
 TL_API const char *tl_safetensors_text(const tl_safetensors *file, const char *key);
 
-/* Writes arrays and strings. The file appears at once and whole: it is written under another name beside `path`, put to
- * disk, and renamed, so after any failure (TL_E_FILE, with the system's words) what was there is still there. Names
- * that are empty, not UTF-8 or given twice are TL_E_NAME, arrays that make no sense TL_E_ARGUMENT. */
+/* Writes arrays and strings, in the way of tl_file_write: after a failure what was there is still there. Names that are empty, not UTF-8 or given twice are TL_E_NAME, arrays that make no sense TL_E_ARGUMENT. */
 TL_API tl_status tl_safetensors_write(const char *path, const tl_named_array *arrays, int n, const tl_named_text *texts,
                                       int n_texts);
 

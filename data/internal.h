@@ -11,16 +11,29 @@ bool tl_bytes_reserve(tl_bytes *b, size_t more);
 bool tl_bytes_add(tl_bytes *b, const void *data, size_t size);
 bool tl_bytes_print(tl_bytes *b, const char *format, ...) TL_PRINTF(2, 3);
 
-/* A file on its way to be replaced. */
+/* A file on its way to be replaced: begin, write any number of times, then commit; after a failure of either of these,
+ * cancel (harmless at any time after begin). What tl_file_write (data.h) promises holds. */
 typedef struct tl_replacement {
-    char *target, *temporary; /* paths */
-    int file, directory;
+    char *target, *temporary; /* paths; no temporary: written in place */
+    int file, lock, directory;
 } tl_replacement;
 
 tl_status tl_replace_begin(tl_replacement *r, const char *path);
 tl_status tl_replace_write(tl_replacement *r, const void *data, size_t size);
-tl_status tl_replace_commit(tl_replacement *r); /* or, on failure, tl_replace_cancel */
+tl_status tl_replace_commit(tl_replacement *r);
 void tl_replace_cancel(tl_replacement *r);
+
+/* For tests: called before each of these operations, with the file's path; what it returns, if positive, is the errno
+ * with which the operation fails without being tried; negative: a write takes only half. It may as well end the process. */
+typedef enum tl_file_op {
+    TL_FILE_OPEN,
+    TL_FILE_MODE,
+    TL_FILE_WRITE,
+    TL_FILE_SYNC,
+    TL_FILE_CLOSE,
+    TL_FILE_RENAME
+} tl_file_op;
+extern int (*tl_file_hook)(tl_file_op op, const char *path);
 
 /* ---- sequences.c -------------------------------------------------------------------------------------------- */
 
