@@ -37,9 +37,30 @@ TL_API tl_status tl_file_read(const char *path, tl_bytes *out);
  * Everything that the library saves goes this way. */
 TL_API tl_status tl_file_write(const char *path, const void *data, size_t size);
 
+/* Text, csv and npy files may be packed with gzip: what starts as gzip data does is unpacked as it is read, one member
+ * after the other, whatever the file is called. TL_E_FORMAT tells what is damaged or incomplete, and of data that expand
+ * to more than 64 MB and 200 times their size, as no text does. */
+
 /* A whole text file: a UTF-8 byte order mark is dropped and CR LF becomes LF; all other bytes are kept, whatever they
- * are. TL_E_FILE; TL_E_FORMAT if no text is left. */
+ * are. TL_E_FILE, TL_E_MEMORY; TL_E_FORMAT if no text is left. */
 TL_API tl_status tl_text_read(const char *path, tl_bytes *out);
+
+/* A text file line by line, of which only one line is held:
+ *
+ *     while (!(status = tl_lines_next(lines, &line, &size)) && line) ...
+ *
+ * A line ends with LF, CR LF or CR, the last one also with the file. A byte order mark is dropped. All other bytes are
+ * kept, NUL too, so `size` counts; the line is ended by a 0 that it does not count. */
+typedef struct tl_lines tl_lines;
+
+TL_API tl_status tl_lines_open(const char *path,
+                               tl_lines **out); /* TL_E_FILE, TL_E_FORMAT, TL_E_MEMORY: *out is NULL */
+TL_API void tl_lines_free(tl_lines *lines);     /* NULL is harmless */
+
+/* The next line, without what ends it, valid until the next call; NULL at the end. size may be NULL. After a failure
+ * (as above) the line is NULL, too, and nothing can be read any more. */
+TL_API tl_status tl_lines_next(tl_lines *lines, const char **line, size_t *size);
+TL_API int64_t tl_lines_number(const tl_lines *lines); /* of the line that was read last, from 1; 0 before */
 
 /* ---- vocabulary --------------------------------------------------------------------------------------------- */
 

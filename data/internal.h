@@ -35,6 +35,23 @@ typedef enum tl_file_op {
 } tl_file_op;
 extern int (*tl_file_hook)(tl_file_op op, const char *path);
 
+/* ---- reader.c ----------------------------------------------------------------------------------------------- */
+
+/* A file that is read from its beginning to its end, unpacked if it starts as gzip data does. What was read and not yet
+ * used is at ... end - 1, which is never empty but at the end of the file; whoever has used it all asks for more. */
+typedef struct tl_reader {
+    char *path;
+    const char *at, *end;
+    struct tl_reader_state *state;
+} tl_reader;
+
+tl_status tl_reader_open(tl_reader *r, const char *path); /* after a failure there is nothing to close */
+void tl_reader_skip_mark(tl_reader *r);                   /* a byte order mark, at once after opening */
+tl_status tl_reader_more(tl_reader *r);
+void tl_reader_close(tl_reader *r);
+
+tl_status tl_reader_all(const char *path, tl_bytes *out); /* the whole file */
+
 /* ---- sequences.c -------------------------------------------------------------------------------------------- */
 
 /* A new array, its numbers not set, to be freed with tl_array_free(). TL_E_SHAPE where a dimension is negative or the

@@ -16,7 +16,8 @@ static void drop_carriage_returns(tl_bytes *b)
 
 tl_status tl_text_read(const char *path, tl_bytes *out)
 {
-    const tl_status status = tl_file_read(path, out);
+    if (!path || !out) return tl_report(TL_E_ARGUMENT, "tl_text_read: a path and a place for the text are needed");
+    const tl_status status = tl_reader_all(path, out);
     if (status) return status;
     if (out->size >= 3 && !memcmp(out->data, "\xEF\xBB\xBF", 3)) {
         out->size -= 3;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "data/internal.h"
 
@@ -48,6 +49,23 @@ SOME void put(const char *path, const void *data, size_t size)
 {
     FILE *f = fopen(path, "wb");
     cr_assert(f && fwrite(data, 1, size, f) == size && !fclose(f));
+}
+
+/* A gzip file; mode "ab" adds a member. */
+SOME void pack(const char *path, const void *data, size_t size, const char *mode)
+{
+    gzFile f = gzopen(path, mode);
+    cr_assert(f && (size_t)gzfwrite(data, 1, size, f) == size && gzclose(f) == Z_OK);
+}
+
+/* A file of the real data beside the source tree; where they are absent, NULL and a word about it. */
+SOME const char *shared_data(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/../shared/data/%s", TL_SOURCE, name);
+    if (!access(path, R_OK)) return path;
+    printf("# skipped: there is no ../shared/data/%s\n", name);
+    return NULL;
 }
 
 SOME int files_here(void)
