@@ -319,6 +319,182 @@ TL_API int64_t tl_stream_windows(const tl_stream *stream); /* in an epoch */
 TL_API bool tl_stream_next(tl_stream *stream, tl_array out[2]);
 TL_API void tl_stream_rewind(tl_stream *stream);
 
+/* ---- csv ---------------------------------------------------------------------------------------------------- */
+
+/* Text of rows and columns, as RFC 4180 has it: fields in quotes may hold separators, line ends and doubled quotes; a
+ * quote within a field that does not start with one is a character. Lines end in any way, empty ones are skipped, a byte
+ * order mark is dropped, gzip data are unpacked. TL_E_FORMAT names file:line:column (in bytes, from 1) of a number that
+ * is none, of a quote that is never closed, of text after a closing one, of NUL bytes; and file:line of a row that has
+ * more or fewer fields than there are. */
+typedef struct tl_csv_opts {
+    size_t size;
+    char separator;             /* default: a tab if the path ends in .tsv or .tsv.gz, else a comma. ' ': blanks and
+                                   tabs, any number of them, and none at the ends of a line */
+    bool no_header;             /* the first row holds data; columns are then called "0", "1" ... */
+    bool no_quotes;             /* quotes are characters like any other */
+    const char *const *missing; /* n_missing texts that stand for what is not known (default: empty, NA, NaN, nan),
+                                   blanks around them left out; in quotes only where a number is expected. None: */
+    int n_missing;              /* TL_ZERO */
+    const char *const *columns; /* read only these, in this order: names, or (where no column has that name) numbers */
+    int n_columns;              /* from 0. Default: all. Where a name comes twice, the first column has it */
+    const char *const *text;    /* tl_frame_read: the columns that hold text; all others hold numbers */
+    int n_text;
+} tl_csv_opts;
+
+/* Row by row, for files larger than memory; columns are the selected ones:
+ *
+ *     while (!(status = tl_csv_next(csv, &n)) && n) ... tl_csv_number(csv, 0, &x) ...
+ */
+typedef struct tl_csv tl_csv;
+
+/* *out is NULL after TL_E_FILE, TL_E_FORMAT, TL_E_NAME (no such column), TL_E_ARGUMENT, TL_E_MEMORY. */
+TL_API tl_status tl_csv_open_opt(const char *path, tl_csv **out, const tl_csv_opts *o);
+TL_API void tl_csv_free(tl_csv *csv); /* NULL is harmless */
+
+TL_API int tl_csv_columns(const tl_csv *csv);
+TL_API const char *tl_csv_name(const tl_csv *csv, int k); /* of column k; "" out of range */
+
+/* The next row; *n is the number of columns, 0 at the end and after a failure. */
+TL_API tl_status tl_csv_next(tl_csv *csv, int *n);
+
+/* Column k of the row, valid until the next one; "" if there is none. */
+TL_API const char *tl_csv_text(const tl_csv *csv, int k);
+TL_API bool tl_csv_missing(const tl_csv *csv, int k);
+/* As a number; NaN if it is missing. TL_E_FORMAT, after which reading may go on. */
+TL_API tl_status tl_csv_number(const tl_csv *csv, int k, double *out);
+TL_API int64_t tl_csv_line(const tl_csv *csv); /* of the row's beginning, from 1; 0 before the first row */
+
+/* One column: numbers (NaN: missing) or texts (NULL: missing); the other one is NULL. */
+typedef struct tl_column {
+    const char *name;
+    double *numbers;
+    const char **texts;
+} tl_column;
+
+/* Writes columns of equal length, in the way of tl_file_write; quotes where they are needed. Of the options, .separator,
+ * .no_header and .no_quotes count. What is missing is written as NA; numbers have the digits that give them back. What is
+ * written is read as it was; texts that would need quotes are TL_E_ARGUMENT with .no_quotes. TL_E_FILE, TL_E_MEMORY. */
+TL_API tl_status tl_csv_write_opt(const char *path, const tl_column *columns, int n, int64_t rows,
+                                  const tl_csv_opts *o);
+
+/* A whole file, as columns. */
+typedef struct tl_frame tl_frame;
+
+/* .text says which columns hold text; anything but a number elsewhere is TL_E_FORMAT, as above. */
+TL_API tl_status tl_frame_read_opt(const char *path, tl_frame **out, const tl_csv_opts *o);
+TL_API void tl_frame_free(tl_frame *frame); /* and all columns; NULL is harmless */
+
+#ifndef __cplusplus
+#define tl_csv_open(...) TL_CSV_(tl_csv_open_opt, __VA_ARGS__, .size = sizeof(tl_csv_opts))
+#define tl_frame_read(...) TL_CSV_(tl_frame_read_opt, __VA_ARGS__, .size = sizeof(tl_csv_opts))
+#define TL_CSV_(fn, path, out, ...) fn((path), (out), &(tl_csv_opts){ __VA_ARGS__ })
+#define tl_csv_write(...) TL_CSV_WRITE_(__VA_ARGS__, .size = sizeof(tl_csv_opts))
+#define TL_CSV_WRITE_(path, columns, n, rows, ...)                                                                     \
+    tl_csv_write_opt((path), (columns), (n), (rows), &(tl_csv_opts){ __VA_ARGS__ })
+#endif
+
+TL_API int64_t tl_frame_rows(const tl_frame *frame);
+TL_API const tl_column *tl_frame_columns(const tl_frame *frame, int *n);          /* all; their values may be changed */
+TL_API const tl_column *tl_frame_column(const tl_frame *frame, const char *name); /* name or number; NULL if none */
+
+/* What is missing, in one column or (NULL) in all: how much it is, a number in its place (in columns of numbers;
+ * TL_E_DTYPE for one of text), the value before it (what is missing in the first rows stays so). TL_E_NAME, or -1, where
+ * there is no such column. */
+TL_API int64_t tl_frame_missing(const tl_frame *frame, const char *column);
+TL_API tl_status tl_frame_fill(tl_frame *frame, const char *column, double value);
+TL_API tl_status tl_frame_fill_forward(tl_frame *frame, const char *column);
+/* Drops rows in which that column, or (NULL) any, is missing, and returns how many; -1 as above. */
+TL_API int64_t tl_frame_drop_missing(tl_frame *frame, const char *column);
+
+/* A new array [rows, n] of these columns of numbers (NULL: of all that hold numbers), f32 or f64, to be freed with
+ * tl_array_free(). TL_E_NAME, TL_E_DTYPE (a column of text), TL_E_MEMORY. */
+TL_API tl_status tl_frame_array(const tl_frame *frame, const char *const *columns, int n, tl_dtype dtype,
+                                tl_array *out);
+
+/* ---- categories --------------------------------------------------------------------------------------------- */
+
+/* The distinct texts of a column, in the order of their bytes, numbered from 0. Immutable. */
+typedef struct tl_categories tl_categories;
+
+/* Of n texts; NULLs count for nothing. TL_E_MEMORY. */
+TL_API tl_status tl_categories_new(const char *const *texts, int64_t n, tl_categories **out);
+TL_API void tl_categories_free(tl_categories *categories); /* NULL is harmless */
+TL_API int tl_categories_size(const tl_categories *categories);
+TL_API const char *tl_categories_text(const tl_categories *categories, int id); /* NULL out of range */
+
+/* The ids of n texts. NULL, and what is no category, becomes `unknown`; with unknown negative that is TL_E_INDEX. */
+TL_API tl_status tl_categories_ids(const tl_categories *categories, const char *const *texts, int64_t n,
+                                   int32_t unknown, int32_t *ids);
+
+/* As a list in JSON, to be saved with a model, and back. Texts that are not UTF-8: TL_E_ARGUMENT. Parse: TL_E_FORMAT. */
+TL_API tl_status tl_categories_print(const tl_categories *categories, tl_bytes *out);
+TL_API tl_status tl_categories_parse(const char *json, tl_categories **out);
+
+/* ---- scaling and windows ------------------------------------------------------------------------------------ */
+
+/* Of n columns: y = (x - offset) / scale. */
+typedef struct tl_scaler {
+    int64_t n;
+    double *offset, *scale;
+} tl_scaler;
+
+typedef enum tl_scaling {
+    TL_STANDARD = 1, /* to mean 0 and standard deviation 1 (of the population: divided by the number of values) */
+    TL_MINMAX        /* to the interval from .low to .high */
+} tl_scaling;
+
+typedef struct tl_scaler_opts {
+    size_t size;
+    tl_scaling kind; /* default TL_STANDARD */
+    double low;      /* TL_MINMAX: default 0 */
+    double high;     /* TL_MINMAX: default 1, TL_ZERO: 0; above .low */
+} tl_scaler_opts;
+
+/* Learns from rows from ... to - 1 of x [rows, n] (those for training), f32 or f64. NaN counts for nothing; a column
+ * without any number, or with one value alone, is only shifted (scale 1). TL_E_SHAPE, TL_E_DTYPE, TL_E_INDEX (no such
+ * rows), TL_E_NONFINITE (an infinity), TL_E_ARGUMENT, TL_E_MEMORY. */
+TL_API tl_status tl_scaler_fit_opt(tl_scaler *out, const tl_array *x, int64_t from, int64_t to,
+                                   const tl_scaler_opts *o);
+#ifndef __cplusplus
+#define tl_scaler_fit(...) TL_SCALER_FIT_(__VA_ARGS__, .size = sizeof(tl_scaler_opts))
+#define TL_SCALER_FIT_(out, x, from, to, ...)                                                                          \
+    tl_scaler_fit_opt((out), (x), (from), (to), &(tl_scaler_opts){ __VA_ARGS__ })
+#endif
+TL_API void tl_scaler_free(tl_scaler *scaler); /* and sets it to nothing; NULL is harmless */
+
+/* Scales x [..., m] in place, or gives back what it was; its columns are columns first ... first + m - 1 of the scaler
+ * (so predictions [N, 1] of column 3 are given back with first = 3). TL_E_SHAPE, TL_E_DTYPE. */
+TL_API tl_status tl_scaler_apply(const tl_scaler *scaler, tl_array *x, int64_t first);
+TL_API tl_status tl_scaler_invert(const tl_scaler *scaler, tl_array *x, int64_t first);
+
+/* As a safetensors file of two arrays f64 [n], "offset" and "scale". TL_E_FILE, TL_E_FORMAT, TL_E_MEMORY. */
+TL_API tl_status tl_scaler_write(const char *path, const tl_scaler *scaler);
+TL_API tl_status tl_scaler_read(const char *path, tl_scaler *out);
+
+typedef struct tl_series_opts {
+    size_t size;
+    int64_t steps;     /* T: rows of a window; needed */
+    int64_t horizon;   /* the first row to be predicted lies this far behind the window's last (default 1, TL_ZERO: that
+                          row itself) */
+    int64_t predict;   /* P: rows to be predicted (default 1) */
+    int64_t stride;    /* rows from one window to the next (default 1) */
+    int64_t target;    /* columns target ... target + n_targets - 1 are predicted (default 0) */
+    int64_t n_targets; /* default 1 */
+    bool skip_missing; /* leave out windows that hold a NaN, in their inputs or targets */
+} tl_series_opts;
+
+/* Windows over a time series [rows, D], f32 or f64: inputs [N, T, D] and targets [N, n_targets], or [N, P, n_targets]
+ * with P > 1: new arrays of the same dtype, to be freed with tl_array_free(). Window i begins at row i stride; N counts
+ * the windows whose targets lie in the series, 0 if it is too short. inputs or targets may be NULL. TL_E_SHAPE,
+ * TL_E_DTYPE, TL_E_ARGUMENT, TL_E_MEMORY. */
+TL_API tl_status tl_series_windows_opt(const tl_array *series, tl_array *inputs, tl_array *targets,
+                                       const tl_series_opts *o);
+#ifndef __cplusplus
+#define tl_series_windows(...) TL_SERIES_(__VA_ARGS__, .size = sizeof(tl_series_opts))
+#define TL_SERIES_(series, inputs, targets, ...)                                                                       \
+    tl_series_windows_opt((series), (inputs), (targets), &(tl_series_opts){ __VA_ARGS__ })
+#endif
+
 /* ---- safetensors -------------------------------------------------------------------------------------------- */
 
 /* An array with a name, and a string with a key (UTF-8, ended by 0). */
