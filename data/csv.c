@@ -91,12 +91,8 @@ static bool is_separator(const tl_csv *c, int ch)
     return ch == c->format.separator || (c->format.separator == ' ' && ch == '\t');
 }
 
-/* The end of a line as one '\n', anything else as it is. */
-static int whole_end(tl_csv *c, int ch)
-{
-    if (ch == '\r' && peek(c) == '\n') get(c);
-    return c->status ? FAILED : ch == '\r' ? '\n' : ch;
-}
+/* CR LF ends a line with its CR; the LF is then an empty line, which is no row. */
+static int line_end(int ch) { return ch == '\r' ? '\n' : ch; }
 
 static int read_quoted(tl_csv *c, const field *f)
 {
@@ -137,7 +133,7 @@ static int read_field(tl_csv *c)
     if (ch != END && ch != '\n' && ch != '\r' && !is_separator(c, ch))
         return fail(c, tl_report(TL_E_FORMAT, "%s:%lld:%lld: more text after a closing quote", c->in.path,
                                  (long long)c->line, (long long)(c->column - 1)));
-    return whole_end(c, ch);
+    return line_end(ch);
 }
 
 /* Blanks as separators: any number of them, and none at the ends of a line. Has the line ended? */
@@ -156,7 +152,7 @@ static tl_status read_row(tl_csv *c)
         c->row.n = 0;
         c->row.text.size = 0;
         do {
-            if (c->format.separator == ' ' && skip_blanks(c)) ch = whole_end(c, get(c));
+            if (c->format.separator == ' ' && skip_blanks(c)) ch = line_end(get(c));
             else ch = read_field(c);
         } while (is_separator(c, ch));
         if (ch == FAILED) return c->status;

@@ -529,6 +529,33 @@ TL_API const char *tl_safetensors_text(const tl_safetensors *file, const char *k
 TL_API tl_status tl_safetensors_write(const char *path, const tl_named_array *arrays, int n, const tl_named_text *texts,
                                       int n_texts);
 
+/* ---- npy and npz -------------------------------------------------------------------------------------------- */
+
+/* NumPy's own files: one array, and several with names in a zip file. Read are versions 1.0 to 3.0, C and Fortran order,
+ * either byte order: f4 and f2 (half) as f32, f8 as f64, i4 and all other integers and bool as i32 where the values fit;
+ * arrays may be stored or deflated. Written are f32, f64 and i32, version 1.0, C order. TL_E_FILE; TL_E_FORMAT names what
+ * is wrong and where: sizes that do not fit, other types, more than TL_MAX_RANK dimensions, wrong checksums, zip64. */
+
+/* A new array, to be freed with tl_array_free(). The file may be packed with gzip. */
+TL_API tl_status tl_npy_read(const char *path, tl_array *out);
+/* The same from memory, which is not kept; `name` stands for the path in messages. */
+TL_API tl_status tl_npy_parse(const char *name, const void *bytes, size_t size, tl_array *out);
+TL_API tl_status tl_npy_write(const char *path, const tl_array *array); /* in the way of tl_file_write */
+
+typedef struct tl_npz tl_npz;
+
+/* What is no array (its name does not end in .npy) is left out. */
+TL_API tl_status tl_npz_read(const char *path, tl_npz **out);
+TL_API tl_status tl_npz_parse(const char *name, const void *bytes, size_t size, tl_npz **out);
+TL_API void tl_npz_free(tl_npz *file); /* and all that was read from it; NULL is harmless */
+
+/* All arrays, in the order of the directory, *n of them; or the one of that name, NULL if there is none. */
+TL_API const tl_named_array *tl_npz_arrays(const tl_npz *file, int *n);
+TL_API const tl_array *tl_npz_array(const tl_npz *file, const char *name);
+
+/* In the way of tl_file_write. TL_E_NAME and TL_E_ARGUMENT as tl_safetensors_write, and for 4 GB or more. */
+TL_API tl_status tl_npz_write(const char *path, const tl_named_array *arrays, int n, bool deflate);
+
 #ifdef __cplusplus
 }
 #endif

@@ -61,6 +61,13 @@ tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t 
 /* Makes room for `more` elements of `size` bytes behind the first n of *p; false if memory is short. */
 bool tl_make_room(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
 
+/* ---- safetensors_write.c ------------------------------------------------------------------------------------ */
+
+int64_t tl_array_bytes(const tl_array *a); /* -1 for a shape that makes no sense */
+
+/* TL_E_NAME, TL_E_ARGUMENT: names or arrays that cannot be written. */
+tl_status tl_named_arrays_check(const char *path, const tl_named_array *arrays, int n);
+
 size_t tl_element_size(tl_dtype dtype);
 double tl_array_at(const tl_array *a, int64_t i);
 void tl_array_put(tl_array *a, int64_t i, double value); /* which fits the type */

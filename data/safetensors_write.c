@@ -6,7 +6,7 @@
 
 static size_t element(tl_dtype dtype) { return dtype == TL_F64 ? 8 : 4; }
 
-static int64_t array_bytes(const tl_array *a)
+int64_t tl_array_bytes(const tl_array *a)
 {
     int64_t n = (int64_t)element(a->dtype);
     for (int k = 0; k < a->rank; k++)
@@ -21,14 +21,14 @@ static tl_status check_name(const char *path, const char *name)
     return TL_OK;
 }
 
-static tl_status check_arrays(const char *path, const tl_named_array *e, int n)
+tl_status tl_named_arrays_check(const char *path, const tl_named_array *e, int n)
 {
     for (int i = 0; i < n; i++) {
         const tl_array *a = &e[i].array;
         const tl_status status = check_name(path, e[i].name);
         if (status) return status;
-        if (a->dtype < TL_F32 || a->dtype > TL_I32 || a->rank < 0 || a->rank > TL_MAX_RANK || array_bytes(a) < 0 ||
-            (!a->data && array_bytes(a)))
+        if (a->dtype < TL_F32 || a->dtype > TL_I32 || a->rank < 0 || a->rank > TL_MAX_RANK || tl_array_bytes(a) < 0 ||
+            (!a->data && tl_array_bytes(a)))
             return tl_report(TL_E_ARGUMENT, "%s: the array '%s' has no valid type, shape or data", path, e[i].name);
         for (int k = 0; k < i; k++)
             if (!strcmp(e[k].name, e[i].name)) return tl_report(TL_E_NAME, "%s: the name '%s' twice", path, e[i].name);
@@ -66,8 +66,8 @@ static bool add_array(tl_bytes *h, const tl_named_array *e, int64_t begin)
     const tl_array *a = &e->array;
     bool good = tl_json_quote(h, e->name) && tl_bytes_print(h, ":{\"dtype\":\"%s\",\"shape\":[", type[a->dtype]);
     for (int k = 0; good && k < a->rank; k++) good = tl_bytes_print(h, k ? ",%lld" : "%lld", (long long)a->dim[k]);
-    return good &&
-           tl_bytes_print(h, "],\"data_offsets\":[%lld,%lld]}", (long long)begin, (long long)(begin + array_bytes(a)));
+    return good && tl_bytes_print(h, "],\"data_offsets\":[%lld,%lld]}", (long long)begin,
+                                  (long long)(begin + tl_array_bytes(a)));
 }
 
 /* The header, its length in front; passes over the arrays twice, for the larger elements go first. */
@@ -83,7 +83,7 @@ static bool add_header(tl_bytes *h, const tl_named_array *arrays, int n, const t
         for (int i = 0; good && i < n; i++) {
             if (element(arrays[i].array.dtype) != size) continue;
             good = (first || tl_bytes_add(h, ",", 1)) && add_array(h, &arrays[i], at);
-            at += array_bytes(&arrays[i].array);
+            at += tl_array_bytes(&arrays[i].array);
             first = false;
         }
     good = good && tl_bytes_add(h, "}", 1) && tl_bytes_add(h, blank, -h->size % 8);
@@ -105,7 +105,7 @@ static tl_status write_file(const char *path, const tl_bytes *header, const tl_n
     for (size_t size = 8; !status && size >= 4; size -= 4)
         for (int i = 0; !status && i < n; i++)
             if (element(arrays[i].array.dtype) == size)
-                status = tl_replace_write(&r, arrays[i].array.data, (size_t)array_bytes(&arrays[i].array));
+                status = tl_replace_write(&r, arrays[i].array.data, (size_t)tl_array_bytes(&arrays[i].array));
     if (!status) status = tl_replace_commit(&r);
     if (status) tl_replace_cancel(&r);
     return status;
@@ -116,7 +116,7 @@ tl_status tl_safetensors_write(const char *path, const tl_named_array *arrays, i
 {
     if (!path || n < 0 || n_texts < 0 || (n && !arrays) || (n_texts && !texts))
         return tl_report(TL_E_ARGUMENT, "tl_safetensors_write: a path, arrays and texts are needed");
-    tl_status status = check_arrays(path, arrays, n);
+    tl_status status = tl_named_arrays_check(path, arrays, n);
     if (!status) status = check_texts(path, texts, n_texts);
     if (status) return status;
     tl_bytes header = { 0 };

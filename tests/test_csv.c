@@ -80,6 +80,7 @@ Test(csv, faults_have_a_place)
     ROWS("a,b\nc,\"d\ne\n\nf", "f:2:3: this quote is never closed");
     ROWS("a,b\r\n\"c\"d,e\n", "f:2:4: more text after a closing quote");
     ROWS("\"a\nb\r\nc\rd\"e", "f:4:3: more text after a closing quote");
+    ROWS("\"\ra\nb\"c", "f:3:3: more text after a closing quote");
     ROWS("a,b\n\nc\n", "f:3: the number of fields is 1, not 2");
     ROWS("a,b\nc,d,e\n", "f:2: the number of fields is 3, not 2");
     ROWS("a,b\nc\0,d\n", "f:2:2: a NUL byte");
@@ -330,6 +331,7 @@ Test(csv, is_written_with_quotes_where_they_are_needed)
     is_written("x;a b\nNA;a,\"b\"\n", (tl_column[]){ { "x", x + 1, NULL }, { "a b", NULL, s + 1 } }, 2, 1,
                (tl_csv_opts){ .separator = ';', .no_quotes = true });
     is_written("x,a b\n", c, 2, 0, (tl_csv_opts){ 0 });
+    is_written("\"\xEF\xBB\xBF\"\n", (tl_column[]){ { "\xEF\xBB\xBF", x, NULL } }, 1, 0, (tl_csv_opts){ 0 });
     EQUAL(tl_csv_write("out.tsv", c, 2, 1), TL_OK);
     tl_bytes b;
     EQUAL(tl_file_read("out.tsv", &b), TL_OK);
