@@ -1,5 +1,5 @@
-/* data/data.h - files: text, words, vocabularies, sequences, contiguous batches of text, and named arrays in safetensors
- * files.
+/* data/data.h - files: text, words, vocabularies, sequences, contiguous batches of text, csv, scaling and windows, and
+ * arrays in safetensors, npy and npz files.
  *
  * Knows arrays (tl_array) and nothing of the tape. Every function that returns a tl_status leaves a sentence in
  * tl_message() that names the file and, where it helps, the position. Files are hostile until shown otherwise: bad

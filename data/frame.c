@@ -172,9 +172,7 @@ tl_status tl_frame_array(const tl_frame *t, const char *const *columns, int n, t
                      : tl_report(TL_E_NAME, "tl_frame_array: there is no column %s", columns[i]);
         }
         if (!c->numbers) continue;
-        for (int64_t r = 0; r < t->rows; r++)
-            if (dtype == TL_F32) ((float *)out->data)[r * width + at] = (float)c->numbers[r];
-            else ((double *)out->data)[r * width + at] = c->numbers[r];
+        for (int64_t r = 0; r < t->rows; r++) tl_array_put(out, r * width + at, c->numbers[r]);
         at++;
     }
     return TL_OK;

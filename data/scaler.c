@@ -4,11 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static double value(const tl_array *x, int64_t i)
-{
-    return x->dtype == TL_F64 ? ((const double *)x->data)[i] : ((const float *)x->data)[i];
-}
-
 static tl_status check(const char *who, const tl_array *x)
 {
     if (!x || (x->dtype != TL_F32 && x->dtype != TL_F64)) return tl_report(TL_E_DTYPE, "%s: f32 or f64 is needed", who);
@@ -47,7 +42,7 @@ static tl_status look(const tl_array *x, int64_t from, int64_t to, int64_t colum
     double sum = 0, squares = 0;
     *f = (figures){ .low = INFINITY, .high = -INFINITY };
     for (int64_t r = from; r < to; r++) {
-        const double v = value(x, r * x->dim[1] + column);
+        const double v = tl_array_at(x, r * x->dim[1] + column);
         if (isinf(v))
             return tl_report(TL_E_NONFINITE, "tl_scaler_fit: row %lld of column %lld is infinite", (long long)r,
                              (long long)column);
@@ -59,7 +54,7 @@ static tl_status look(const tl_array *x, int64_t from, int64_t to, int64_t colum
     }
     f->mean = f->n ? sum / (double)f->n : 0;
     for (int64_t r = from; r < to; r++) {
-        const double d = value(x, r * x->dim[1] + column) - f->mean;
+        const double d = tl_array_at(x, r * x->dim[1] + column) - f->mean;
         if (!isnan(d)) squares += d * d;
     }
     f->deviation = f->n ? sqrt(squares / (double)f->n) : 0;
@@ -111,9 +106,9 @@ static tl_status change(const char *who, const tl_scaler *s, tl_array *x, int64_
                          (long long)(first + m), (long long)s->n);
     for (int64_t i = 0; i < n; i++) {
         const int64_t k = first + i % m;
-        const double v = value(x, i), y = invert ? v * s->scale[k] + s->offset[k] : (v - s->offset[k]) / s->scale[k];
-        if (x->dtype == TL_F64) ((double *)x->data)[i] = y;
-        else ((float *)x->data)[i] = (float)y;
+        const double v = tl_array_at(x, i),
+                     y = invert ? v * s->scale[k] + s->offset[k] : (v - s->offset[k]) / s->scale[k];
+        tl_array_put(x, i, y);
     }
     return TL_OK;
 }
@@ -145,7 +140,7 @@ static tl_status take(const char *path, const tl_safetensors *f, tl_scaler *out)
         return tl_report(TL_E_FORMAT, "%s: offset and scale of a scaler are not there", path);
     const int64_t n = offset->dim[0];
     for (int64_t k = 0; k < n; k++)
-        if (!isfinite(value(offset, k)) || !isfinite(value(scale, k)) || !(value(scale, k) > 0))
+        if (!isfinite(tl_array_at(offset, k)) || !isfinite(tl_array_at(scale, k)) || !(tl_array_at(scale, k) > 0))
             return tl_report(TL_E_FORMAT, "%s: offset and scale of column %lld make no sense", path, (long long)k);
     const tl_status status = make(path, n, out);
     if (status || !n) return status;

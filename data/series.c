@@ -15,11 +15,8 @@ typedef struct windows {
 static bool has_nan(const windows *w, int64_t row, int64_t rows, int64_t column, int64_t columns)
 {
     for (int64_t r = row; r < row + rows; r++)
-        for (int64_t k = column; k < column + columns; k++) {
-            const int64_t i = r * w->D + k;
-            if (w->x->dtype == TL_F64 ? isnan(((const double *)w->x->data)[i]) : isnan(((const float *)w->x->data)[i]))
-                return true;
-        }
+        for (int64_t k = column; k < column + columns; k++)
+            if (isnan(tl_array_at(w->x, r * w->D + k))) return true;
     return false;
 }
 
@@ -55,7 +52,7 @@ static tl_status plan(windows *w, const tl_array *x, const tl_series_opts *o)
     if (x->rank != 2 || x->dim[0] < 0 || x->dim[1] < 1 || (!x->data && x->dim[0]))
         return tl_report(TL_E_SHAPE, "tl_series_windows: a series [rows, D] is needed");
     *w = (windows){
-        .x = x, .T = o->steps, .D = x->dim[1], .element = x->dtype == TL_F64 ? 8 : 4, .skip = o->skip_missing
+        .x = x, .T = o->steps, .D = x->dim[1], .element = tl_element_size(x->dtype), .skip = o->skip_missing
     };
     w->horizon = tl_whole(o->horizon, 1);
     w->P = tl_whole(o->predict, 1);

@@ -120,16 +120,10 @@ tl_status tl_tokenizer_print(const tl_tokenizer *t, tl_bytes *out)
 tl_status tl_tokenizer_save(const tl_tokenizer *t, const char *path)
 {
     tl_bytes b;
-    tl_replacement r;
     if (!path) return tl_report(TL_E_ARGUMENT, "tl_tokenizer_save: a path is needed");
     tl_status status = tl_tokenizer_print(t, &b);
     if (status) return status;
-    status = tl_replace_begin(&r, path);
-    if (!status) {
-        status = tl_replace_write(&r, b.data, b.size);
-        if (!status) status = tl_replace_commit(&r);
-        if (status) tl_replace_cancel(&r);
-    }
+    status = tl_file_write(path, b.data, b.size);
     tl_bytes_free(&b);
     return status;
 }
