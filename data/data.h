@@ -525,7 +525,8 @@ TL_API const tl_named_text *tl_safetensors_texts(const tl_safetensors *file, int
 TL_API const tl_array *tl_safetensors_array(const tl_safetensors *file, const char *name);
 TL_API const char *tl_safetensors_text(const tl_safetensors *file, const char *key);
 
-/* Writes arrays and strings, in the way of tl_file_write: after a failure what was there is still there. Names that are empty, not UTF-8 or given twice are TL_E_NAME, arrays that make no sense TL_E_ARGUMENT. */
+/* Writes arrays and strings, in the way of tl_file_write: after a failure what was there is still there. Names that are
+ * empty, not UTF-8 or given twice are TL_E_NAME, arrays that make no sense TL_E_ARGUMENT. */
 TL_API tl_status tl_safetensors_write(const char *path, const tl_named_array *arrays, int n, const tl_named_text *texts,
                                       int n_texts);
 

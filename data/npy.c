@@ -1,4 +1,4 @@
-/* data/npy.c - one array in NumPy's format, versions 1.0 to 3.0: a header that is a Python dictionary, then the numbers. */
+/* data/npy.c - one array in NumPy's format, versions 1.0 to 3.0: a header that is a Python dictionary, then numbers. */
 #include "data/npy.h"
 
 #include <math.h>

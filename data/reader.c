@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PACKED = 1 << 16, PLAIN = 1 << 18 };
@@ -175,12 +176,15 @@ tl_status tl_reader_all(const char *path, tl_bytes *out)
     *out = (tl_bytes){ 0 };
     tl_status status = tl_reader_open(&r, path);
     if (status) return status;
+    struct stat info; /* of a plain file, which needs no more room than this */
+    const bool known = !r.state->zip && !fstat(r.state->file, &info) && info.st_size > 0;
+    if (!tl_bytes_reserve(out, known ? (size_t)info.st_size : 0))
+        status = tl_report(TL_E_MEMORY, "%s: out of memory", path);
     while (!status && r.at < r.end) {
         if (!tl_bytes_add(out, r.at, (size_t)(r.end - r.at)))
             status = tl_report(TL_E_MEMORY, "%s: out of memory", path);
         if (!status) status = tl_reader_more(&r);
     }
-    if (!status && !tl_bytes_reserve(out, 0)) status = tl_report(TL_E_MEMORY, "%s: out of memory", path);
     tl_reader_close(&r);
     if (status) tl_bytes_free(out);
     return status;

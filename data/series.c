@@ -35,6 +35,7 @@ static const char *row_of(const windows *w, int64_t row, int64_t column)
 
 static void fill(const windows *w, char *inputs, char *targets)
 {
+    if (!w->n) return; /* then T and K may be anything */
     const size_t in = (size_t)(w->T * w->D) * w->element, out = (size_t)w->K * w->element;
     for (int64_t i = 0; i < w->n; i++) {
         if (is_left_out(w, i)) continue;

@@ -11,6 +11,8 @@
 
 /* ---- faults ---------------------------------------------------------------------------------------------------- */
 
+enum { KILL = 100000 }; /* in the place of an error */
+
 /* Operation number `at` from now fails, or all from it on; the hook counts them. */
 static struct {
     int at, error, count, seen[8];
@@ -26,7 +28,7 @@ static int fail(tl_file_op op, const char *path)
     const bool now = fault.from_then_on ? fault.count >= fault.at : fault.count == fault.at;
     if (!now) return 0;
     fault.last = op;
-    if (fault.error == SIGKILL + 1000) raise(SIGKILL);
+    if (fault.error == KILL) raise(SIGKILL);
     return fault.error;
 }
 
@@ -113,7 +115,7 @@ Test(write, a_killed_process_leaves_a_whole_file)
         put("f", "old", 3);
         const pid_t child = fork();
         if (!child) {
-            plan(n, SIGKILL + 1000, false);
+            plan(n, KILL, false);
             _exit(tl_file_write("f", "something new", 13) ? 1 : 0);
         }
         int status;
@@ -157,6 +159,44 @@ Test(write, what_another_is_writing_is_left_alone)
     cr_assert(!symlink("g", "f.0.tapeloop")); /* nobody's way to another file */
     EQUAL(tl_file_write("f", "safe", 4), TL_OK);
     holds("g", "precious");
+    leave();
+}
+
+/* Four processes write the same file again and again, each its letter; whoever reads it meanwhile finds the work of one.
+ * The first one is killed at it in the end. */
+Test(write, by_several_processes_at_once_is_always_whole)
+{
+    enum { WRITERS = 4, TIMES = 25, SIZE = 5000 };
+    enter();
+    pid_t child[WRITERS];
+    put("f", "a", 1);
+    for (int i = 0; i < WRITERS; i++) {
+        child[i] = fork();
+        if (child[i]) continue;
+        static char text[SIZE];
+        memset(text, 'b' + i, SIZE);
+        for (int n = 0; n < TIMES; n++)
+            if (tl_file_write("f", text, (size_t)(SIZE - 1000 * i))) _exit(1);
+        if (i == 0) plan(5, KILL, false);
+        _exit(tl_file_write("f", text, SIZE) ? 1 : 0);
+    }
+    for (int done = 0, status; done < WRITERS;) {
+        tl_bytes b;
+        EQUAL(tl_file_read("f", &b), TL_OK);
+        const int who = b.data[0] - 'b';
+        cr_assert(who == -1 || (who >= 0 && who < WRITERS && (b.size == (size_t)(SIZE - 1000 * who) || b.size == SIZE)),
+                  "%zu of %c", b.size, b.data[0]);
+        for (size_t i = 0; i < b.size; i++) cr_assert(b.data[i] == b.data[0]);
+        tl_bytes_free(&b);
+        const pid_t ended = waitpid(-1, &status, WNOHANG);
+        if (ended <= 0) continue;
+        done++;
+        if (ended == child[0]) cr_assert(WIFSIGNALED(status));
+        else cr_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+    }
+    EQUAL(tl_file_write("f", "last", 4), TL_OK);
+    holds("f", "last");
+    cr_assert(files_here() <= 2); /* what was killed may have had the second name */
     leave();
 }
 

@@ -1,5 +1,5 @@
-/* tests/fuzz/fuzz_csv.c - any bytes as csv, packed with gzip or not: no crash, no leak, and what is accepted survives being
- * written and read again. The first byte chooses the options. */
+/* tests/fuzz/fuzz_csv.c - any bytes as csv, packed with gzip or not: no crash, no leak, and what is accepted survives
+ * being written and read again. The first byte chooses the options. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* tests/fuzz/fuzz_npy.c - any bytes as an npy or npz file: no crash, no leak, and what is accepted survives being written
- * and read again. */
+/* tests/fuzz/fuzz_npy.c - any bytes as an npy or npz file: no crash, no leak, and what is accepted survives being
+ * written and read again. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
