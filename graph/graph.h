@@ -212,6 +212,19 @@ typedef struct tl_array {
 /* An array over the caller's memory: tl_array_of(TL_F32, TL_DIMS(T, B, D), x), and TL_I32 for ids. */
 TL_API tl_array tl_array_of(tl_dtype dtype, int rank, const int64_t *dim, void *data);
 
+/* An input that is not there: the model function gets TL_NONE in its place. */
+#ifdef __cplusplus
+static inline tl_array tl_absent_array(void)
+{
+    tl_array a = tl_array();
+    a.rank = -1;
+    return a;
+}
+#define TL_ABSENT_ARRAY (tl_absent_array())
+#else
+#define TL_ABSENT_ARRAY ((tl_array){ .rank = -1 })
+#endif
+
 TL_API bool tl_absent(tl_tensor t);           /* is this TL_NONE? */
 TL_API bool tl_is(tl_tensor a, tl_tensor b);  /* the same tensor of the same tape? */
 TL_API int tl_rank(tl_tensor t);              /* 0 for a scalar, an absent or an error handle */

@@ -64,19 +64,6 @@ TL_API tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_
 #endif
 TL_API void tl_trainer_free(tl_trainer *trainer); /* NULL is harmless */
 
-/* An input that is not there: the model function gets TL_NONE in its place. */
-#ifdef __cplusplus
-static inline tl_array tl_absent_array(void)
-{
-    tl_array a = tl_array();
-    a.rank = -1;
-    return a;
-}
-#define TL_ABSENT_ARRAY (tl_absent_array())
-#else
-#define TL_ABSENT_ARRAY ((tl_array){ .rank = -1 })
-#endif
-
 /* One step on n inputs, in the order of the model function's `in`. *loss (may be NULL): the loss before the update.
  *
  * tl_train_step: forward, backward, clipping, update. tl_test_step: forward with training off; nothing is updated.
