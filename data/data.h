@@ -1,5 +1,5 @@
-/* data/data.h - files: text, words, vocabularies, sequences, contiguous batches of text, csv, scaling and windows, and
- * arrays in safetensors, npy and npz files.
+/* data/data.h - files: text, words, vocabularies, sequences, contiguous batches of text, samples and their batches,
+ * csv, scaling and windows, and arrays in safetensors, npy and npz files.
  *
  * Knows arrays (tl_array) and nothing of the tape. Every function that returns a tl_status leaves a sentence in
  * tl_message() that names the file and, where it helps, the position. Files are hostile until shown otherwise: bad
@@ -318,6 +318,223 @@ TL_API int64_t tl_stream_windows(const tl_stream *stream); /* in an epoch */
  * False at the end of the epoch; the call after that starts again. */
 TL_API bool tl_stream_next(tl_stream *stream, tl_array out[2]);
 TL_API void tl_stream_rewind(tl_stream *stream);
+
+/* ---- batches ------------------------------------------------------------------------------------------------ */
+
+/* What one step gets: inputs in the order of the dataset's fields, sequences time-major. The memory is the loader's and
+ * valid until its next call. */
+enum { TL_MAX_FIELDS = 16 };
+typedef struct tl_batch {
+    tl_array in[TL_MAX_FIELDS];
+    int n;                /* how many inputs */
+    int64_t samples;      /* how many rows; 0: the epoch is over */
+    const int64_t *index; /* row b is sample index[b] of the loader's dataset; NULL where a source does not tell */
+} tl_batch;
+
+/* Batches from elsewhere, in an order of their own: a file larger than memory, a stream. Each function returns a status
+ * with its sentence (tl_report); `next` sets samples = 0 at the end. An epoch that starts after `skip` batches goes on as
+ * the whole one does. */
+typedef struct tl_source {
+    void *self;
+    tl_status (*start)(void *self, uint64_t epoch, int64_t skip);
+    tl_status (*next)(void *self, tl_batch *out);
+    int64_t (*batches)(void *self); /* in an epoch; -1 if that is not known. NULL: it is not */
+    void (*free)(void *self);       /* called with the dataset's end; NULL: self is the caller's to free */
+} tl_source;
+
+/* A stream as a source: in[0] inputs, in[1] targets, one row a stream. The stream outlives it. */
+TL_API tl_source tl_stream_source(tl_stream *stream);
+
+/* ---- datasets ----------------------------------------------------------------------------------------------- */
+
+/* N samples with one or more fields, each of which becomes one input of a batch, in the order in which they are added:
+ *
+ *     tl_dataset *data = tl_dataset_new();
+ *     const int words = tl_dataset_ids(data, &sequences, .padding = TL_POST);      in[0]: i32 [T, B]
+ *     tl_dataset_lengths(data, words);                                             in[1]: i32 [B]
+ *     tl_dataset_rows(data, tl_array_of(TL_F32, TL_DIMS(N, 1), labels));           in[2]: f32 [B, 1]
+ *
+ * Functions that add a field return its number k, that of in[k]; -1 after an error, which stays with the dataset (the
+ * first one wins): tl_dataset_status(), and all that is made of the dataset, return it. So the code above needs no check
+ * before tl_loader_new() or tl_fit(). Data are not copied unless .copy says so: they outlive the dataset and all that is
+ * made of it, and their sizes and offsets do not change.
+ *
+ * A dataset is kept alive by its views and loaders: each is freed by whoever made it, in any order. */
+typedef struct tl_dataset tl_dataset;
+
+/* One without fields; NULL if memory is short, which all functions here take for a dataset with an error. */
+TL_API tl_dataset *tl_dataset_new(void);
+TL_API void tl_dataset_free(tl_dataset *data); /* NULL is harmless */
+
+/* dtype: floats never become ids. Padding and cutting are as tl_pad_sequences() has them, but to the longest row of each
+ * batch; tl_dataset_lengths() needs .padding = TL_POST. */
+typedef struct tl_field_opts {
+    size_t size;
+    tl_dtype dtype;              /* of the batches. Default: that of the data; TL_F32 for masks and class weights */
+    bool copy;                   /* the data are copied here and now */
+    int64_t maxlen;              /* ragged: longer rows are cut to so many steps. Default: none is */
+    tl_side padding, truncating; /* ragged: at which end steps are added and dropped; default TL_PRE, as Keras' */
+    double value;                /* ragged: of what is added */
+    bool full; /* ragged: every batch has .maxlen steps; without it, those of the longest row of all */
+} tl_field_opts;
+
+/* Fixed rows: [N, ...] of f32, f64 or i32 -> [B, ...], batch_axis TL_ZERO (axis 0). Sequences of equal length:
+ * [N, T, ...] -> [T, B, ...], batch_axis 1. Ragged sequences, row i being steps offsets[i] ... offsets[i + 1] - 1 of
+ * values [steps, ...], for ids (no further axis) as for vectors -> [T, B, ...], batch_axis 1, with T the longest row of
+ * the batch (at least 1) and padding. offsets has N + 1 numbers that do not descend, the first at least 0.
+ *
+ * In place of an array, TL_ABSENT_ARRAY gives a field that is absent in every batch: targets that are not known when
+ * predicting, so that all else keeps its number (ragged: offsets and N are not looked at).
+ *
+ * TL_E_SHAPE: another N than that of the fields before, a rank too small or too large, descending offsets or such beyond
+ * the values; TL_E_DTYPE; TL_E_ARGUMENT: more than TL_MAX_FIELDS fields, no data, a view, a dataset made of a source. */
+TL_API int tl_dataset_rows_opt(tl_dataset *data, tl_array rows, const tl_field_opts *o);
+TL_API int tl_dataset_sequences_opt(tl_dataset *data, tl_array sequences, const tl_field_opts *o);
+TL_API int tl_dataset_ragged_opt(tl_dataset *data, tl_array values, const int64_t *offsets, int64_t N,
+                                 const tl_field_opts *o);
+
+/* Ragged sequences of ids as the tokenizer gives them; NULL: none as yet (tl_dataset_append). */
+TL_API int tl_dataset_ids_opt(tl_dataset *data, const tl_ragged *ids, const tl_field_opts *o);
+
+/* What follows from a ragged field k. Lengths: the steps of each row after cutting, i32 [B]; may be 0. TL_E_ARGUMENT for
+ * a field that is padded in front, where a layer would misread them: give it the mask. Mask: [T, B], 1 for steps of the
+ * row and 0 for padding. */
+TL_API int tl_dataset_lengths_opt(tl_dataset *data, int k, const tl_field_opts *o);
+TL_API int tl_dataset_mask_opt(tl_dataset *data, int k, const tl_field_opts *o);
+
+/* Weights, to be handed to a loss (its .weights = in[k]): of samples [N] -> [B], of steps [N, T] -> [T, B]; each finite
+ * and not negative (TL_E_NONFINITE, TL_E_ARGUMENT). Steps of ragged rows: a ragged field, padded with zeros, will do. */
+TL_API int tl_dataset_weights_opt(tl_dataset *data, tl_array weights, const tl_field_opts *o);
+
+/* Class weights: each label of field k is looked up in `weight`, which has one for each of n classes. Labels are ids [N]
+ * or [N, 1] (whole floats will do) or one-hot rows [N, n], whose largest counts: -> [B]; labels of steps (sequences or
+ * ragged; ids or one-hot) -> [T, B], 0 for padding. TL_E_INDEX: a label outside 0 ... n - 1; TL_E_NONFINITE. */
+TL_API int tl_dataset_class_weights_opt(tl_dataset *data, int k, const double *weight, int n, const tl_field_opts *o);
+
+#ifndef __cplusplus
+#define tl_dataset_ids(...) TL_FIELD_(tl_dataset_ids_opt, __VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_rows(...) TL_FIELD_(tl_dataset_rows_opt, __VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_sequences(...) TL_FIELD_(tl_dataset_sequences_opt, __VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_weights(...) TL_FIELD_(tl_dataset_weights_opt, __VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_lengths(...) TL_FIELD_(tl_dataset_lengths_opt, __VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_mask(...) TL_FIELD_(tl_dataset_mask_opt, __VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_ragged(...) TL_RAGGED_(__VA_ARGS__, .size = sizeof(tl_field_opts))
+#define tl_dataset_class_weights(...) TL_CLASSES_(__VA_ARGS__, .size = sizeof(tl_field_opts))
+#define TL_FIELD_(fn, data, field, ...) fn((data), (field), &(tl_field_opts){ __VA_ARGS__ })
+#define TL_RAGGED_(data, values, offsets, N, ...)                                                                      \
+    tl_dataset_ragged_opt((data), (values), (offsets), (N), &(tl_field_opts){ __VA_ARGS__ })
+#define TL_CLASSES_(data, k, weight, n, ...)                                                                           \
+    tl_dataset_class_weights_opt((data), (k), (weight), (n), &(tl_field_opts){ __VA_ARGS__ })
+#endif
+
+/* Adds one sample: an array for each field that was added with data (copied or with N = 0: the dataset must own them),
+ * in their order, without the axis that counts samples: rows [...], sequences [T, ...], ragged [t, ...] with any t. All
+ * or nothing. Loaders see it from their next epoch on, views never. */
+TL_API tl_status tl_dataset_append(tl_dataset *data, const tl_array *sample, int n);
+
+TL_API tl_status tl_dataset_status(const tl_dataset *data);
+TL_API int64_t tl_dataset_samples(const tl_dataset *data); /* N; -1 if that is not known (a source) */
+TL_API int tl_dataset_fields(const tl_dataset *data);      /* inputs of a batch; -1 if that is not known (a source) */
+
+/* Is it made of a source? Then its batches come as they come: no shuffling, no views, no batch size. */
+TL_API bool tl_dataset_is_source(const tl_dataset *data);
+
+/* A dataset whose batches come from a source, which is freed with it (if source.free is set; after a failure too). NULL
+ * on failure. */
+TL_API tl_dataset *tl_dataset_of(tl_source source);
+
+/* Views: they share the data, and are datasets as any other. Samples from ... to - 1; those with the given numbers, in
+ * that order (which are copied; a number may come twice); Keras' validation split: `share` of the samples, the last ones,
+ * are for validation, the first floor(N (1 - share)) for training, both at least one (TL_E_ARGUMENT). Views of views are
+ * views. *out is NULL after a failure: TL_E_INDEX, TL_E_ARGUMENT (a dataset made of a source), TL_E_MEMORY. */
+TL_API tl_status tl_dataset_slice(tl_dataset *data, int64_t from, int64_t to, tl_dataset **out);
+TL_API tl_status tl_dataset_take(tl_dataset *data, const int64_t *samples, int64_t n, tl_dataset **out);
+TL_API tl_status tl_dataset_split(tl_dataset *data, double share, tl_dataset **training, tl_dataset **validation);
+
+/* The number that sample i of a view has in the data; -1 outside 0 ... N - 1. */
+TL_API int64_t tl_dataset_sample(const tl_dataset *data, int64_t i);
+
+/* ---- loaders ------------------------------------------------------------------------------------------------ */
+
+/* Epochs of batches of a dataset. The order is a pure function of .seed and the number of the epoch, so an interrupted
+ * run goes on with two numbers: the epoch, and how many batches of it were used.
+ *
+ *     tl_loader *loader;
+ *     if (tl_loader_new(data, &loader, .batch = 32, .shuffle = true, .seed = 1)) return fail(tl_message());
+ *     for (uint64_t epoch = 0; epoch < 5; epoch++) {
+ *         tl_loader_start(loader, epoch, 0);
+ *         while (!(status = tl_loader_next(loader, &batch)) && batch.samples) ... batch.in, batch.n ...
+ *     }
+ *
+ * Any number of loaders may read one dataset, in any threads, while nobody changes it. A loader is used by one thread. */
+typedef struct tl_loader tl_loader;
+
+/* buckets: within each window of so many batches samples are sorted by length before they are cut into batches, so that
+ * rows of like length meet; with .shuffle, the full batches are shuffled then. */
+typedef struct tl_loader_opts {
+    size_t size;
+    int64_t batch;  /* rows (default 32); the last batch of an epoch may have fewer */
+    bool drop_last; /* unless this leaves it out */
+    bool shuffle;   /* Fisher-Yates, from seed and epoch */
+    uint64_t seed;
+    int64_t buckets; /* see above; default: none */
+    bool sort_rows;  /* the longest row of a batch first, equal ones in their order */
+    int by;          /* the ragged field whose lengths count (default: the first; TL_ZERO: field 0) */
+} tl_loader_opts;
+
+/* TL_E_ARGUMENT: options that make no sense, or that a dataset made of a source cannot have (all of them); else the
+ * dataset's own error. *out is NULL then. An empty dataset has epochs without batches. */
+TL_API tl_status tl_loader_new_opt(tl_dataset *data, tl_loader **out, const tl_loader_opts *o);
+#ifndef __cplusplus
+#define tl_loader_new(...) TL_LOADER_NEW_(__VA_ARGS__, .size = sizeof(tl_loader_opts))
+#define TL_LOADER_NEW_(data, out, ...) tl_loader_new_opt((data), (out), &(tl_loader_opts){ __VA_ARGS__ })
+#endif
+TL_API void tl_loader_free(tl_loader *loader); /* NULL is harmless */
+
+/* Begins an epoch after `skip` batches (more than there are: at its end). All memory is made here, and none from the
+ * second epoch on (unless samples were appended). A new loader stands at the start of epoch 0. TL_E_MEMORY. */
+TL_API tl_status tl_loader_start(tl_loader *loader, uint64_t epoch, int64_t skip);
+
+/* The next batch; samples = 0 at the end of the epoch, and until the next start. After an error *out is empty, too. */
+TL_API tl_status tl_loader_next(tl_loader *loader, tl_batch *out);
+
+TL_API int64_t tl_loader_batches(const tl_loader *loader); /* in an epoch; -1 if not known */
+
+/* ---- lines of a file ---------------------------------------------------------------------------------------- */
+
+/* A source that reads a text file line by line, for files larger than memory: of all samples only a window is held, which
+ * is shuffled (if asked for), cut into batches and replaced by what follows in the file.
+ *
+ * `window` is a dataset of the caller's making that says which fields there are: each added with N = 0 (an array
+ * [0, ...]; for ragged ones offsets are NULL), derived ones as always. `read` is called with each line (without its end;
+ * a byte order mark is dropped) and appends to it what samples the line holds, none or more, with tl_dataset_append();
+ * what else it returns than TL_OK ends the epoch, and the message gets the file and line in front.
+ *
+ *     static tl_status read(void *user, tl_dataset *window, const char *line, size_t size);
+ *
+ * The file is read once an epoch, plain or packed with gzip. Rows are numbered (tl_batch.index) as they come in the file.
+ * How many batches there are is known when one epoch was read to its end. */
+typedef struct tl_lines_opts {
+    size_t size;
+    void *user;     /* handed to read */
+    int64_t window; /* samples held (default 8192), as a multiple of the batch; a line that holds many may exceed it */
+    int64_t batch;  /* these seven as in tl_loader_opts */
+    bool drop_last, shuffle;
+    uint64_t seed;
+    int64_t buckets;
+    bool sort_rows;
+    int by;
+} tl_lines_opts;
+typedef tl_status (*tl_line_fn)(void *user, tl_dataset *window, const char *line, size_t size);
+
+/* A dataset of such a source, which keeps `window` alive. *out is NULL after a failure. */
+TL_API tl_status tl_dataset_lines_opt(const char *path, tl_dataset *window, tl_line_fn read, tl_dataset **out,
+                                      const tl_lines_opts *o);
+#ifndef __cplusplus
+#define tl_dataset_lines(...) TL_LINES_(__VA_ARGS__, .size = sizeof(tl_lines_opts))
+#define TL_LINES_(path, window, read, out, ...)                                                                        \
+    tl_dataset_lines_opt((path), (window), (read), (out), &(tl_lines_opts){ __VA_ARGS__ })
+#endif
 
 /* ---- csv ---------------------------------------------------------------------------------------------------- */
 

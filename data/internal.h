@@ -69,8 +69,22 @@ int64_t tl_array_bytes(const tl_array *a); /* -1 for a shape that makes no sense
 tl_status tl_named_arrays_check(const char *path, const tl_named_array *arrays, int n);
 
 size_t tl_element_size(tl_dtype dtype);
+/* Element i of the data, whatever its type. What is set fits it. */
+static inline double tl_element(const void *data, tl_dtype dtype, int64_t i)
+{
+    return dtype == TL_F64   ? ((const double *)data)[i]
+           : dtype == TL_F32 ? (double)((const float *)data)[i]
+                             : ((const int32_t *)data)[i];
+}
+
+static inline void tl_set_element(void *data, tl_dtype dtype, int64_t i, double v)
+{
+    if (dtype == TL_F64) ((double *)data)[i] = v;
+    else if (dtype == TL_F32) ((float *)data)[i] = (float)v;
+    else ((int32_t *)data)[i] = (int32_t)v;
+}
 double tl_array_at(const tl_array *a, int64_t i);
-void tl_array_put(tl_array *a, int64_t i, double value); /* which fits the type */
+void tl_array_put(tl_array *a, int64_t i, double value);
 
 /* An empty sequence behind the others; one id at the end of the last; and the last taken away. */
 bool tl_ragged_open(tl_ragged *r);

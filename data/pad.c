@@ -7,18 +7,9 @@
 
 /* ---- single numbers ----------------------------------------------------------------------------------------- */
 
-double tl_array_at(const tl_array *a, int64_t i)
-{
-    if (a->dtype == TL_F64) return ((const double *)a->data)[i];
-    return a->dtype == TL_F32 ? (double)((const float *)a->data)[i] : ((const int32_t *)a->data)[i];
-}
+double tl_array_at(const tl_array *a, int64_t i) { return tl_element(a->data, a->dtype, i); }
 
-void tl_array_put(tl_array *a, int64_t i, double value)
-{
-    if (a->dtype == TL_F64) ((double *)a->data)[i] = value;
-    else if (a->dtype == TL_F32) ((float *)a->data)[i] = (float)value;
-    else ((int32_t *)a->data)[i] = (int32_t)value;
-}
+void tl_array_put(tl_array *a, int64_t i, double value) { tl_set_element(a->data, a->dtype, i, value); }
 
 /* Elements of one step of a sequence, or of one row. */
 static int64_t width_of(const tl_array *a)

@@ -5,6 +5,7 @@ struct tl_stream {
     const int32_t *ids;
     int64_t batch, window, steps; /* rows, steps of a window, steps of a row in an epoch */
     int64_t at;                   /* next step */
+    bool over;                    /* as a source: until the next epoch */
     int32_t *inputs, *targets;    /* [window, batch] */
 };
 
@@ -21,7 +22,7 @@ tl_status tl_stream_new(const int32_t *ids, int64_t n, int64_t batch, int64_t wi
     const size_t bytes = (size_t)(window * batch) * sizeof *ids; /* at most that of ids */
     tl_stream *s = tl_resize(NULL, 0, sizeof *s);
     if (s) {
-        *s = (tl_stream){ ids, batch, window, steps, 0, tl_resize(NULL, 0, bytes), tl_resize(NULL, 0, bytes) };
+        *s = (tl_stream){ ids, batch, window, steps, 0, false, tl_resize(NULL, 0, bytes), tl_resize(NULL, 0, bytes) };
         if (s->inputs && s->targets) return *out = s, TL_OK;
         tl_stream_free(s);
     }
@@ -61,4 +62,31 @@ bool tl_stream_next(tl_stream *s, tl_array out[2])
     out[1] = (tl_array){ .dtype = TL_I32, .rank = 2, .dim = { T, s->batch }, .data = s->targets };
     s->at += T;
     return true;
+}
+
+/* ---- as a source -------------------------------------------------------------------------------------------- */
+
+static tl_status start(void *self, uint64_t epoch, int64_t skip)
+{
+    (void)epoch;
+    tl_stream *s = self;
+    if (skip < 0 || __builtin_mul_overflow(skip, s->window, &s->at) || s->at > s->steps) s->at = s->steps;
+    s->over = false;
+    return TL_OK;
+}
+
+static tl_status next(void *self, tl_batch *out)
+{
+    tl_stream *s = self;
+    if (s->over || !tl_stream_next(s, out->in)) return s->over = true, TL_OK;
+    out->n = 2;
+    out->samples = s->batch;
+    return TL_OK;
+}
+
+static int64_t batches(void *self) { return tl_stream_windows(self); }
+
+tl_source tl_stream_source(tl_stream *s)
+{
+    return (tl_source){ .self = s, .start = start, .next = next, .batches = batches };
 }

@@ -61,6 +61,12 @@ int main(void)
     tl_sequences found;
     tl_beam_search(m, network, (void *)0, 0, (void *)0, &found, .beam = 2, .max_length = 3);
     tl_sample(m, network, (void *)0, 0, (void *)0, &found);
+    tl_loader *loader;
+    tl_dataset *data = tl_dataset_new(), *lines;
+    tl_dataset_lengths(data, tl_dataset_ids(data, (void *)0));
+    tl_dataset_rows(data, TL_ABSENT_ARRAY, .copy = true);
+    tl_dataset_lines("", data, (tl_line_fn)0, &lines);
+    tl_loader_new(data, &loader), tl_loader_new(data, &loader, .batch = 2);
     tl_ctc_loss(tl_root(u), in, TL_NONE, TL_NONE, TL_NONE);
     tl_add(tl_mse(in, in), tl_cross_entropy(in, TL_NONE, .weights = in, .ignore = TL_ZERO));
     tl_add(tl_triplet(in, in, in), tl_margin_ranking(in, in, in, .margin = 0.5));
