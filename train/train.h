@@ -189,6 +189,172 @@ TL_API void tl_progress_show(tl_progress *p, int64_t done, const char *text);
 /* The final line. Returns the seconds since tl_progress_begin(). */
 TL_API double tl_progress_end(tl_progress *p, const char *text);
 
+/* ---- metrics ------------------------------------------------------------------------------------------------ */
+
+/* What is measured over batches, as Keras' streaming metrics: sums go on from update to update, the result is of all
+ * together. A description by value, made by the macros below (tl_accuracy(.target = 2)); tl_metric_new() makes the object
+ * with the sums, and tl_fit() does so itself.
+ *
+ * Shapes, R being any axes ([B], or [T, B] of a sequence): predictions [R..., C] of f32 or f64; targets [R..., C] of any
+ * type, or one a row, [R...] or [R..., 1], which then are class ids (where C is 1: the numbers themselves). Predictions of
+ * rank 1 are [B, 1]; a sequence of single numbers is [T, B, 1], since the last axis counts columns. Weights broadcast to
+ * the rows [R...] ([B] to [T, B], a scalar to all) and may have a last axis of 1; weights of the predictions' own shape
+ * weigh each element (kinds that go by elements only). i32 [B] with rows [T, B] are lengths: steps from there on do
+ * not count, and then T may differ between targets and predictions. A mask is weights of 0 and 1.
+ *
+ * Rows of weight 0 are not looked at, whatever they hold (but for their class ids' place in memory). Elsewhere a NaN, in
+ * predictions, targets or weights, makes the result NaN until the next tl_metric_reset(): it is never taken for a right
+ * or a wrong answer. Every row weighs the same, whatever batch it is in; Keras takes the mean over steps first, which is
+ * the same where all batches have one T. Sums are in double. */
+typedef enum tl_metric_kind {
+    TL_METRIC_ACCURACY = 1,
+    TL_METRIC_BINARY_ACCURACY,
+    TL_METRIC_CATEGORICAL_ACCURACY,
+    TL_METRIC_SPARSE_CATEGORICAL_ACCURACY,
+    TL_METRIC_TOP_K_ACCURACY,
+    TL_METRIC_PRECISION,
+    TL_METRIC_RECALL,
+    TL_METRIC_F1,
+    TL_METRIC_AUC,
+    TL_METRIC_CONFUSION,
+    TL_METRIC_MEAN,
+    TL_METRIC_MSE,
+    TL_METRIC_RMSE,
+    TL_METRIC_MAE,
+    TL_METRIC_R2,
+    TL_METRIC_COSINE,
+    TL_METRIC_CROSS_ENTROPY,
+    TL_METRIC_BINARY_CROSS_ENTROPY,
+    TL_METRIC_PERPLEXITY,
+    TL_METRIC_BITS_PER_CHARACTER,
+    TL_METRIC_KL,
+    TL_METRIC_POISSON,
+    TL_METRIC_KINDS
+} tl_metric_kind;
+
+/* How the columns (classes) of a prediction become one number: all their elements counted together; the mean of each
+ * column's result; that mean weighted by how often the class is in the targets (R2: by the variance). */
+typedef enum tl_average { TL_MICRO = 1, TL_MACRO, TL_WEIGHTED } tl_average;
+
+typedef enum tl_curve { TL_ROC = 1, TL_PR } tl_curve;
+
+/* The height of a curve between two thresholds: in between (of TL_PR: Davis & Goadrich 2006), the lower, the upper. */
+typedef enum tl_summation { TL_INTERPOLATION = 1, TL_MINORING, TL_MAJORING } tl_summation;
+
+typedef struct tl_metric_desc {
+    size_t size;
+    tl_metric_kind kind;
+    const char *name;         /* in histories (default: the kind's, "accuracy"); not copied */
+    const char *output;       /* the marked output that is the prediction (default "logits"); not copied */
+    int target;               /* index of the targets among the inputs (default 1; TL_ZERO: in[0]) */
+    int weights;              /* of the weights, a mask or lengths (default: none; TL_ZERO: in[0]) */
+    bool from_logits;         /* predictions are logits: see the kinds */
+    double threshold;         /* a prediction above it is positive (default 0.5) */
+    const double *thresholds; /* several, ascending, copied: precision, recall, F1 (a result each), AUC */
+    int n_thresholds;         /* AUC without .thresholds: so many, evenly spread (default 200, at least 2) */
+    int k;        /* the k largest of a row (accuracy: default 5; precision, recall, F1: positive are these) */
+    int class_id; /* only this column (default: all; TL_ZERO: column 0) */
+    int ignore;   /* rows whose class id this is do not count (default: none; TL_ZERO: id 0) */
+    tl_average average;
+    double beta;      /* F1: recall weighs beta times as much as precision (default 1) */
+    double smoothing; /* label smoothing of cross-entropies, in [0, 1) (default 0) */
+    int regressors;   /* R2: how many numbers the prediction is made of; above 0 the result is adjusted for them */
+    tl_curve curve;   /* AUC (default TL_ROC) */
+    tl_summation summation; /* AUC (default TL_INTERPOLATION) */
+} tl_metric_desc;
+
+#ifndef __cplusplus
+#define TL_METRIC_(k, ...) ((tl_metric_desc){ .size = sizeof(tl_metric_desc), .kind = TL_METRIC_##k, __VA_ARGS__ })
+
+/* The part of answers that are right. accuracy chooses by shapes, as Keras: one column, binary; one target a row,
+ * sparse; else categorical. Binary: target == (prediction > threshold), the mean over columns; with .from_logits the
+ * sigmoid is compared. Categorical, sparse: the largest column (the first of equals) is that of the target. top_k: fewer
+ * than k columns are larger than the target's, for targets of either form. */
+#define tl_accuracy(...) TL_METRIC_(ACCURACY, __VA_ARGS__)
+#define tl_binary_accuracy(...) TL_METRIC_(BINARY_ACCURACY, __VA_ARGS__)
+#define tl_categorical_accuracy(...) TL_METRIC_(CATEGORICAL_ACCURACY, __VA_ARGS__)
+#define tl_sparse_categorical_accuracy(...) TL_METRIC_(SPARSE_CATEGORICAL_ACCURACY, __VA_ARGS__)
+#define tl_top_k_accuracy(...) TL_METRIC_(TOP_K_ACCURACY, __VA_ARGS__)
+
+/* tp / (tp + fp), tp / (tp + fn) and their mean (1 + beta^2) P R / (beta^2 P + R), counted over elements that are positive
+ * if above a threshold or, with .k, among the k largest of their row; 0 / 0 is 0; targets are positive if not 0. With
+ * .from_logits the sigmoid is compared. Default averages: micro; of F1: macro, with .k = 1 where there are several columns
+ * (F1 has Keras' 1e-7 added to its divisors). tl_metric_results(): of each threshold, and with macro or weighted averages
+ * of each class in it. */
+#define tl_precision(...) TL_METRIC_(PRECISION, __VA_ARGS__)
+#define tl_recall(...) TL_METRIC_(RECALL, __VA_ARGS__)
+#define tl_f1(...) TL_METRIC_(F1, __VA_ARGS__)
+
+/* The area under the curve of true against false positives (ROC), or of precision against recall (PR), from the counts
+ * at thresholds spread over [0, 1], as Keras. Predictions outside [0, 1] are TL_E_ARGUMENT: say .from_logits, for the
+ * sigmoid. Micro (default) or macro average. */
+#define tl_auc(...) TL_METRIC_(AUC, __VA_ARGS__)
+
+/* How often class i (row) was taken for class j (column); of one column: classes 0 and 1, by the threshold. The result is
+ * the accuracy; tl_metric_results() gives the C * C counts by rows, tl_confusion_print() a table. */
+#define tl_confusion(...) TL_METRIC_(CONFUSION, __VA_ARGS__)
+
+/* The mean of the prediction itself: no target is needed. A scalar loss with the batch's size as its weight: Keras' loss
+ * of an epoch. */
+#define tl_mean_metric(...) TL_METRIC_(MEAN, __VA_ARGS__)
+
+/* Means of (y - p)^2, its root, |y - p|; 1 - sum (y - p)^2 / sum (y - mean y)^2, a column's or their mean (.average =
+ * TL_WEIGHTED: weighted by the columns' variances); the cosine of the angle between rows. */
+#define tl_mse_metric(...) TL_METRIC_(MSE, __VA_ARGS__)
+#define tl_rmse_metric(...) TL_METRIC_(RMSE, __VA_ARGS__)
+#define tl_mae_metric(...) TL_METRIC_(MAE, __VA_ARGS__)
+#define tl_r2_metric(...) TL_METRIC_(R2, __VA_ARGS__)
+#define tl_cosine_metric(...) TL_METRIC_(COSINE, __VA_ARGS__)
+
+/* -sum t ln p, of the row's probabilities (divided by their sum, clipped into [1e-7, 1 - 1e-7]) or of logits; targets
+ * are ids or distributions. Binary: the mean over columns of -t ln p - (1 - t) ln(1 - p). Perplexity is exp of the mean
+ * cross-entropy, bits per character that mean / ln 2. KL: sum t ln(t / p), both clipped into [1e-7, 1] (logits:
+ * softmax first). Poisson: the mean over columns of p - t ln(p + 1e-7) (logits: p = exp). A negative probability is
+ * TL_E_ARGUMENT: logits that were not said to be. */
+#define tl_cross_entropy_metric(...) TL_METRIC_(CROSS_ENTROPY, __VA_ARGS__)
+#define tl_binary_cross_entropy_metric(...) TL_METRIC_(BINARY_CROSS_ENTROPY, __VA_ARGS__)
+#define tl_perplexity(...) TL_METRIC_(PERPLEXITY, __VA_ARGS__)
+#define tl_bits_per_character(...) TL_METRIC_(BITS_PER_CHARACTER, __VA_ARGS__)
+#define tl_kl_metric(...) TL_METRIC_(KL, __VA_ARGS__)
+#define tl_poisson_metric(...) TL_METRIC_(POISSON, __VA_ARGS__)
+#endif
+
+typedef struct tl_metric tl_metric;
+
+/* NULL on failure (tl_message() says why): no such kind, an option out of its range or one that the kind does not have.
+ * Free with tl_metric_free(). */
+TL_API tl_metric *tl_metric_new(tl_metric_desc desc);
+TL_API void tl_metric_free(tl_metric *metric); /* NULL is harmless */
+
+/* Adds a batch. weights may be NULL, and target where none is needed. Nothing has changed after an error: TL_E_ABSENT,
+ * TL_E_DTYPE; TL_E_SHAPE, also if the number of columns differs from that of the updates before where that matters;
+ * TL_E_INDEX for a class id that is no whole number in [0, C); TL_E_ARGUMENT for predictions that are no probabilities
+ * (above); TL_E_MEMORY. Allocates in the first update and where C grows. */
+TL_API tl_status tl_metric_update(tl_metric *metric, const tl_array *target, const tl_array *prediction,
+                                  const tl_array *weights);
+
+/* The result of all updates since the last reset; 0 / 0 is 0, as in Keras (perplexity then 1). NaN for NULL. */
+TL_API double tl_metric_result(const tl_metric *metric);
+
+/* All single results that the kind has (above; otherwise the result alone) into out, at most `room` of them. Returns how
+ * many there are; 0 before the first update where that number depends on the columns. */
+TL_API int64_t tl_metric_results(const tl_metric *metric, double *out, int64_t room);
+
+TL_API void tl_metric_reset(tl_metric *metric); /* as before the first update, but for the memory */
+
+/* The description with every default filled in: its .name, .output, .target and .weights (-1: none) are what to update
+ * from. */
+TL_API tl_metric_desc tl_metric_options(const tl_metric *metric);
+
+/* The sums, for saving and resuming in the middle of an epoch: f64 [n], in the metric's own memory, valid until the next
+ * update; and back, into a metric of the same description. TL_E_SHAPE, TL_E_DTYPE. */
+TL_API tl_array tl_metric_sums(const tl_metric *metric);
+TL_API tl_status tl_metric_set_sums(tl_metric *metric, const tl_array *sums);
+
+/* The table of a confusion matrix: a row a class with its counts and recall, and precision below. names (NULL: numbers)
+ * has one text for each class. TL_E_ARGUMENT if the metric is another kind, or has seen nothing. */
+TL_API tl_status tl_confusion_print(const tl_metric *metric, const char *const *names, FILE *out);
+
 /* ---- summary, saving, loading ------------------------------------------------------------------------------- */
 
 /* A table of the model's parameters, with shape, number of elements and bytes, and the totals. */
