@@ -12,15 +12,10 @@
 #include <unistd.h>
 
 static const op_row *const families[] = { function_rows, tensor_rows, torch_rows,     keras_rows,
-                                          custom_rows,   layer_rows,  attention_rows, loss_rows };
-
-/* What later parts of the library bring. */
-static const char *const later[] = {
     "optim_*",
     "scheduler_*",
     "clip_*",
     "e2e_*",
-    "keras_metric_*",
     "keras_optim_*",
     "keras_schedule_*",
     "keras_fit_*",

@@ -32,6 +32,7 @@ typedef struct op_row {
 /* The families, each ended by a row of zeros. */
 extern const op_row function_rows[], tensor_rows[], layer_rows[], attention_rows[], torch_rows[], keras_rows[],
     custom_rows[], loss_rows[];
+    custom_rows[], metric_rows[];
 
 struct replay {
     const fx_case *c;
@@ -54,6 +55,12 @@ tl_tensor input(replay *r, const char *name);
 /* A result: compared with "out" or "exp" of that name. Where it has a cotangent, sum(y cot) joins the loss. */
 void output(replay *r, const char *name, tl_tensor y);
 void add_loss(replay *r, tl_tensor loss); /* for losses that are no such sum */
+
+/* For what is no operation of the tape: the case's tensor as an array (whole numbers as i32; rank -1 if there is none), which
+ * lives as long as the replay; and n numbers that are compared with the case's tensor at once. */
+tl_array numbers(replay *r, const char *role, const char *name);
+void expect(replay *r, const char *role, const char *name, const double *got, int64_t n);
+int rank_of(const replay *r, const char *role, const char *name); /* -1 if there is none */
 
 /* Part k of n of a vendor's tensor along an axis (n = 0: the whole), or its transpose, or its numbers in the shape given. */
 enum { FLAT = -1, LAST = -2 }; /* as an axis: all numbers in a row; the last axis */

@@ -112,6 +112,20 @@ static tl_array array_of(replay *r, const fx_tensor *t)
     return a;
 }
 
+tl_array numbers(replay *r, const char *role, const char *name)
+{
+    const fx_tensor *t = fx_get(r->c, role, name);
+    if (!t) return TL_ABSENT_ARRAY;
+    r->run->seen[t - r->c->t] = true;
+    return array_of(r, t);
+}
+
+int rank_of(const replay *r, const char *role, const char *name)
+{
+    const fx_tensor *t = fx_get(r->c, role, name);
+    return t ? t->ndim : -1;
+}
+
 static tl_tensor feed(replay *r, const char *role, const char *name)
 {
     run *u = r->run;
@@ -257,6 +271,13 @@ static void compare(replay *r, const fx_tensor *t, const void *got, tl_dtype dty
     u->verdict.worst = worst;
     snprintf(u->worst, sizeof u->worst, "%s.%s, number %lld of %lld: got %.17g, expected %.17g, relative error %.2g",
              t->role, t->name, (long long)at, (long long)t->count, g, e, fabs(g - e) / fabs(e));
+}
+
+void expect(replay *r, const char *role, const char *name, const double *got, int64_t n)
+{
+    const fx_tensor *t = fx_get(r->c, role, name);
+    if (t && t->count == n) compare(r, t, got, TL_F64);
+    else fail(r, "%s.%s: %lld numbers, but %lld are expected", role, name, (long long)n, t ? (long long)t->count : 0LL);
 }
 
 static bool goes_in(const fx_tensor *t)
