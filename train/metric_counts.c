@@ -20,9 +20,11 @@ double metric_recall(const double *count, double beta)
     return metric_ratio(count[TP], count[TP] + count[FN]);
 }
 
+#define F_EPSILON 1e-7 /* Keras' */
+
 double metric_f(const double *count, double beta)
 {
-    const double epsilon = 1e-7; /* Keras' */
+    const double epsilon = F_EPSILON;
     const double precision = count[TP] / (count[TP] + count[FP] + epsilon);
     const double recall = count[TP] / (count[TP] + count[FN] + epsilon);
     return (1 + beta * beta) * precision * recall / (beta * beta * precision + recall + epsilon);
@@ -53,7 +55,9 @@ static double averaged(const tl_metric *m, const double *count)
         sum += w * m->kind->rate(count, m->o.beta);
         weights += w;
     }
-    return m->o.average == TL_MICRO ? m->kind->rate(all, m->o.beta) : metric_ratio(sum, weights);
+    if (m->o.average == TL_MICRO) return m->kind->rate(all, m->o.beta);
+    if (m->o.average == TL_WEIGHTED && m->kind->rate == metric_f) weights += F_EPSILON;
+    return metric_ratio(sum, weights);
 }
 
 double metric_rate(const tl_metric *m) { return averaged(m, m->sum); }

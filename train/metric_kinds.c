@@ -184,13 +184,13 @@ static double bits(const tl_metric *m) { return mean(m) / log(2); }
 
 /* ---- R2: of each column, with targets counted from the first one, so that large ones do not cancel ---------------- */
 
-enum { R2_FIRST, R2_WEIGHT, R2_SUM, R2_SQUARES, R2_ERRORS, R2_SUMS };
+enum { R2_FIRST, R2_ROWS, R2_WEIGHT, R2_SUM, R2_SQUARES, R2_ERRORS, R2_SUMS };
 
 static void add_squares(tl_metric *m, const metric_row *r)
 {
     for (int64_t c = 0; c < r->n; c++) {
         double *s = m->sum + c * R2_SUMS;
-        if (s[R2_WEIGHT] == 0) s[R2_FIRST] = r->t[c];
+        if (!s[R2_ROWS]++) s[R2_FIRST] = r->t[c];
         const double t = r->t[c] - s[R2_FIRST], e = r->t[c] - r->p[c];
         s[R2_WEIGHT] += r->w;
         s[R2_SUM] += r->w * t;
@@ -223,7 +223,7 @@ static double r2(const tl_metric *m)
         sum += w * r2_of(s);
         weights += w;
     }
-    const double all = metric_ratio(sum, weights), n = m->cols ? m->sum[R2_WEIGHT] : 0;
+    const double all = metric_ratio(sum, weights), n = m->cols ? m->sum[R2_ROWS] * (double)m->cols : 0;
     if (!m->o.regressors || !(n - m->o.regressors - 1 > 0)) return all;
     return 1 - (1 - all) * (n - 1) / (n - m->o.regressors - 1);
 }
@@ -232,9 +232,9 @@ static double r2(const tl_metric *m)
 
 #define MEAN(v) .value = (v), .add = add_value, .sums = total_and_weight, .result = mean
 #define MEAN_THEN(v, then) .value = (v), .add = add_value, .sums = total_and_weight, .result = (then)
-#define COUNTS(r)                                                                                                      \
+#define COUNTS(r, more)                                                                                                \
     .form = FORM_EITHER,                                                                                               \
-    .options = HAS_LOGITS | HAS_THRESHOLD | HAS_THRESHOLDS | HAS_K | HAS_CLASS | HAS_IGNORE | HAS_AVERAGE,             \
+    .options = HAS_LOGITS | HAS_THRESHOLD | HAS_THRESHOLDS | HAS_K | HAS_CLASS | HAS_IGNORE | HAS_AVERAGE | (more),    \
     .prepare = prepare_scores, .rate = (r), .add = metric_add_counts, .sums = metric_counts, .result = metric_rate,    \
     .each = metric_rates
 
@@ -248,9 +248,9 @@ const metric_kind metric_kinds[TL_METRIC_KINDS] = {
                                                 MEAN(class_accuracy) },
     [TL_METRIC_TOP_K_ACCURACY] = { "top_k_accuracy", FORM_EITHER, HAS_LOGITS | HAS_K | HAS_IGNORE, .k = 5,
                                    MEAN(top_k) },
-    [TL_METRIC_PRECISION] = { "precision", .elements = true, .average = TL_MICRO, COUNTS(metric_precision) },
-    [TL_METRIC_RECALL] = { "recall", .elements = true, .average = TL_MICRO, COUNTS(metric_recall) },
-    [TL_METRIC_F1] = { "f1", .k = 1, .average = TL_MACRO, COUNTS(metric_f) },
+    [TL_METRIC_PRECISION] = { "precision", .elements = true, .average = TL_MICRO, COUNTS(metric_precision, 0) },
+    [TL_METRIC_RECALL] = { "recall", .elements = true, .average = TL_MICRO, COUNTS(metric_recall, 0) },
+    [TL_METRIC_F1] = { "f1", .k = 1, .average = TL_MACRO, COUNTS(metric_f, HAS_BETA) },
     [TL_METRIC_AUC] = { "auc", FORM_EITHER,
                         HAS_LOGITS | HAS_THRESHOLDS | HAS_SPREAD | HAS_CLASS | HAS_IGNORE | HAS_AVERAGE | HAS_CURVE,
                         .elements = true, .average = TL_MICRO, .prepare = prepare_probabilities,

@@ -258,7 +258,8 @@ typedef struct tl_metric_desc {
     tl_average average;
     double beta;      /* F1: recall weighs beta times as much as precision (default 1) */
     double smoothing; /* label smoothing of cross-entropies, in [0, 1) (default 0) */
-    int regressors;   /* R2: how many numbers the prediction is made of; above 0 the result is adjusted for them */
+    int regressors;   /* R2: how many numbers the predictions are made of; above 0 the result is adjusted for them,
+                         1 - (1 - R2) (n - 1) / (n - regressors - 1) for n elements, if that many are enough */
     tl_curve curve;   /* AUC (default TL_ROC) */
     tl_summation summation; /* AUC (default TL_INTERPOLATION) */
 } tl_metric_desc;
