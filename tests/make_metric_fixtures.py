@@ -88,7 +88,8 @@ def f_score(a, t, p, w):
     tp, fp, fn = counts(t, positive.double(), w, [0, 1] if average == "micro" else [0])
     precision, recall = tp / (tp + fp + EPS), tp / (tp + fn + EPS)
     f = (1 + beta**2) * precision * recall / (beta**2 * precision + recall + EPS)
-    return {"none": f, "micro": f, "macro": f.mean(), "weighted": (f * (tp + fn)).sum() / ((tp + fn).sum() + EPS)}[average]
+    by_class = (f * (tp + fn)).sum() / ((tp + fn).sum() + EPS)
+    return {"none": f, "micro": f, "macro": f.mean(), "weighted": by_class}[average]
 
 
 def auc(a, t, p, w):
@@ -136,14 +137,19 @@ def unit(x):
     return x / x.norm(dim=-1, keepdim=True).clamp(EPS)
 
 
+def binary(a, t, p, w):
+    return mean((same_rank(t, p) == (p > float(a.get("threshold", 0.5)))).double().mean(-1), w)
+
+
 METRICS = {
-    "binaryaccuracy": lambda a, t, p, w: mean((same_rank(t, p) == (p > float(a.get("threshold", 0.5)))).double().mean(-1), w),
+    "binaryaccuracy": binary,
     "sparsecategoricalaccuracy": lambda a, t, p, w: mean((p.argmax(-1) == t.reshape(p.shape[:-1])).double(), w),
     "categoricalaccuracy": lambda a, t, p, w: mean((p.argmax(-1) == t.argmax(-1)).double(), w),
     "topkcategoricalaccuracy": lambda a, t, p, w: mean(top(t, p, int(a.get("k", 5))), w),
     "sparsetopkcategoricalaccuracy": lambda a, t, p, w: mean(top(t, p, int(a.get("k", 5))), w),
     "precision": prec_rec("precision"), "recall": prec_rec("recall"), "f1score": f_score, "fbetascore": f_score,
-    "auc": auc, "meansquarederror": error(lambda t, p: (t - p)**2), "meanabsoluteerror": error(lambda t, p: (t - p).abs()),
+    "auc": auc, "meansquarederror": error(lambda t, p: (t - p)**2),
+    "meanabsoluteerror": error(lambda t, p: (t - p).abs()),
     "rootmeansquarederror": lambda *args: error(lambda t, p: (t - p)**2)(*args).sqrt(), "r2score": r2,
     "cosinesimilarity": lambda a, t, p, w: mean((unit(t) * unit(p)).sum(-1), w),
     "binarycrossentropy": binary_ce, "categoricalcrossentropy": class_ce, "sparsecategoricalcrossentropy": class_ce,
@@ -162,7 +168,8 @@ def results(name, attrs, batches):
 
 
 def batches_of(ins):
-    return [(ins[f"y_true{k}"], ins[f"y_pred{k}"], ins.get(f"sw{k}")) for k in range(sum(n[:6] == "y_pred" for n in ins))]
+    n = sum(name.startswith("y_pred") for name in ins)
+    return [(ins[f"y_true{k}"], ins[f"y_pred{k}"], ins.get(f"sw{k}")) for k in range(n)]
 
 
 def check(root):
@@ -226,7 +233,8 @@ def metrics():
             make(name, hot, probs, C, top_k=dim(1, C), **given(chance(), class_id=dim(0, C - 1)))
         for average in "micro", "macro", "weighted", "none":
             make("f1score", hot, scores, C, average=average, **given(average == "macro", threshold=0.25))
-        make("fbetascore", bits, unit_interval, C, average="macro", beta=round(random.uniform(0.3, 3), 2), threshold=0.5)
+        beta = round(random.uniform(0.3, 3), 2)
+        make("fbetascore", bits, unit_interval, C, average="macro", beta=beta, threshold=0.5)
         for how in "interpolation", "minoring", "majoring":
             for curve in "ROC", "PR":
                 options = {**given(chance(), num_thresholds=dim(2, 300)), **given(chance(), multi_label=1)}
@@ -235,8 +243,9 @@ def metrics():
         make("auc", bits, unit_interval, C, thresholds=thresholds())
         for name in "meansquarederror", "meanabsoluteerror", "rootmeansquarederror", "cosinesimilarity":
             make(name, scores, scores, C, True)
-        make("r2score", lambda r: 100 + rand(r[0] + 2, C), lambda r: 100 + rand(r[0] + 2, C), C, weights=False,
-             **given(chance(), class_aggregation="variance_weighted_average"), **given(chance(), num_regressors=dim(1, 3)))
+        far = lambda r: 100 + rand(r[0] + 2, C)
+        make("r2score", far, far, C, weights=False, **given(chance(), num_regressors=dim(1, 3)),
+             **given(chance(), class_aggregation="variance_weighted_average"))
         make("mean", one, scores, C, True)
         smooth = given(chance(), label_smoothing=round(random.random() / 2, 2))
         make("binarycrossentropy", bits, unit_interval, C, True, **smooth)

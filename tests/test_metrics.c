@@ -109,7 +109,8 @@ Test(weights, broadcast_to_rows)
     weights = DOUBLES(two, 2); /* [B]: rows 0 and 2 are sample 0 */
     NEAR(one(tl_accuracy(), IDS(ids, 2, 2), DOUBLES(scores, 2, 2, 3), &weights), 0.25);
     weights = DOUBLES(two, 2, 1); /* [T, 1]: rows 0 and 1 are step 0 */
-    NEAR(one(tl_accuracy(), IDS(ids, 2, 2), DOUBLES(scores, 2, 2, 3), &weights), 0.5);
+    int32_t three_right[4] = { 1, 0, 2, 0 };
+    NEAR(one(tl_accuracy(), IDS(three_right, 2, 2), DOUBLES(scores, 2, 2, 3), &weights), 5 / 8.0);
     weights = tl_array_of(TL_F64, TL_SCALAR, &scalar);
     NEAR(one(tl_accuracy(), IDS(ids, 4), SCORES, &weights), 0.5);
     weights = TL_ABSENT_ARRAY;
@@ -123,8 +124,14 @@ Test(weights, of_elements_go_where_elements_count)
     NEAR(one(tl_mse_metric(), DOUBLES(t, 2, 2), DOUBLES(p, 2, 2), &weights), (1 + 3 * 16) / 4.0);
     NEAR(one(tl_mae_metric(), DOUBLES(t, 2, 2), DOUBLES(p, 2, 2), NULL), 10 / 4.0);
     tl_metric *m = made(tl_cosine_metric());
-    const tl_array target = DOUBLES(t, 2, 2), prediction = DOUBLES(p, 2, 2);
+    const tl_array target = DOUBLES(t, 2, 2), prediction = DOUBLES(p, 2, 2), sparse = IDS(ids, 2);
     BAD(tl_metric_update(m, &target, &prediction, &weights), TL_E_SHAPE, "each row");
+    tl_metric_free(m);
+    m = made(tl_precision());
+    GOOD(tl_metric_update(m, &target, &prediction, &weights));
+    tl_metric_reset(m);
+    ids[1] = 0;
+    BAD(tl_metric_update(m, &sparse, &prediction, &weights), TL_E_SHAPE, "each row");
     tl_metric_free(m);
 }
 
@@ -225,6 +232,9 @@ Test(auc, of_four_predictions)
     /* Thresholds below 0, 0.5 and above 1: (1,1) (0,.5) (0,0) */
     const double level[] = { 0.5 };
     NEAR(one(tl_auc(.thresholds = level, .n_thresholds = 1), DOUBLES(t, 4), DOUBLES(p, 4), NULL), 0.75);
+    p[3] = 0.5; /* is not above: (1,1) (0,0) */
+    NEAR(one(tl_auc(.thresholds = level, .n_thresholds = 1), DOUBLES(t, 4), DOUBLES(p, 4), NULL), 0.5);
+    p[3] = 0.8;
     NEAR(one(tl_auc(.n_thresholds = 3, .summation = TL_MINORING), DOUBLES(t, 4), DOUBLES(p, 4), NULL), 0.5);
     NEAR(one(tl_auc(.n_thresholds = 3, .summation = TL_MAJORING), DOUBLES(t, 4), DOUBLES(p, 4), NULL), 1);
     NEAR(one(tl_auc(.n_thresholds = 2), DOUBLES(t, 4), DOUBLES(p, 4), NULL), 0.5);

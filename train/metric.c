@@ -273,7 +273,7 @@ static tl_status take_rows(tl_metric *m, const view *v)
     tl_status status = TL_OK;
     bool nan = false;
     for (int64_t row = 0; row < v->rows && !status; row++) status = take_row(m, v, row, &nan);
-    for (int64_t i = 0; nan && i < m->n; i++) m->sum[i] = NAN;
+    if (nan) m->sum[0] = NAN; /* and stays so, whatever is added: see tl_metric_result */
     return status;
 }
 
