@@ -1,4 +1,5 @@
 /* train/progress.c - one line that shows how far an epoch has come. */
+#include "train/terminal.h"
 #include "train/train.h"
 
 #include <stdlib.h>
@@ -26,7 +27,7 @@ tl_progress tl_progress_begin(FILE *out, const char *label, int64_t total, const
     return p;
 }
 
-static int columns(FILE *out)
+int tl_terminal_columns(FILE *out)
 {
     struct winsize size;
     const char *told = getenv("COLUMNS");
@@ -70,7 +71,7 @@ static void draw(tl_progress *p, double time, const char *text)
     print_rate(p, seconds, rate, sizeof rate);
     print_time(left, sizeof left, part > 0 ? seconds / part - seconds : 0);
     snprintf(line, sizeof line, "%s [%s] %3.0f %%  %s  %s left  %s", p->label, bar, 100 * part, rate, left, text);
-    const int width = columns(p->out) - 1;
+    const int width = tl_terminal_columns(p->out) - 1;
     fprintf(p->out, "\r%-*.*s", p->width < width ? p->width : width, width, line);
     p->width = (int)strlen(line);
     fflush(p->out);

@@ -356,6 +356,49 @@ TL_API tl_status tl_metric_set_sums(tl_metric *metric, const tl_array *sums);
  * has one text for each class. TL_E_ARGUMENT if the metric is another kind, or has seen nothing. */
 TL_API tl_status tl_confusion_print(const tl_metric *metric, const char *const *names, FILE *out);
 
+/* ---- pictures ----------------------------------------------------------------------------------------------- */
+
+/* Numbers to be drawn as a line. */
+typedef struct tl_series {
+    const char *name;    /* in the legend, UTF-8; NULL: it is not listed there */
+    const double *x, *y; /* n of each; x NULL: 1, 2, ... n */
+    int64_t n;
+} tl_series;
+
+/* A panel: series over common axes. NaN and infinity make a gap in the line, and so do numbers beyond 1e300, and numbers
+ * that are not above 0 along a logarithmic axis; a point between two gaps is a dot. */
+typedef struct tl_plot {
+    const char *title, *x_label, *y_label; /* UTF-8; NULL: none. What is no character becomes U+FFFD */
+    bool log_x, log_y;
+    const tl_series *series;
+    int n_series;
+} tl_plot;
+
+/* n panels, two side by side, as an SVG picture, to be freed with tl_bytes_free(). Series differ in colour and, for print
+ * in black and white, in their dashes. A line has so many points at most as can be seen, so a long series is no large
+ * file. TL_E_ARGUMENT, TL_E_MEMORY. */
+TL_API tl_status tl_plot_svg(const tl_plot *plots, int n, tl_bytes *out);
+
+/* The same as a file, in the way of tl_file_write(): by its ending .svg, or .png, which the program gnuplot draws. TL_E_FILE
+ * also if gnuplot is not installed, or draws nothing; TL_E_ARGUMENT for other endings.
+ *     tl_plot_write(&(tl_plot){ .title = "loss", .series = &loss, .n_series = 1 }, 1, "loss.svg"); */
+TL_API tl_status tl_plot_write(const tl_plot *plots, int n, const char *path);
+
+typedef struct tl_plot_print_opts {
+    size_t size;
+    int width;  /* of a line, in characters, at least 30 (default: the terminal's; 80 where there is none) */
+    int height; /* rows of the axis of a panel, at least 3 (default 12) */
+    bool ascii; /* ASCII alone (default: where LC_ALL, LC_CTYPE or LANG say nothing of UTF-8) */
+} tl_plot_print_opts;
+
+/* The same as text, panel below panel: one series as a line of Braille dots, several as * o + x ... of their own.
+ * TL_E_ARGUMENT, TL_E_MEMORY; TL_E_FILE if out cannot be written. */
+TL_API tl_status tl_plot_print_opt(const tl_plot *plots, int n, FILE *out, const tl_plot_print_opts *o);
+#ifndef __cplusplus
+#define tl_plot_print(plots, n, ...) TL_PLOT_PRINT_(plots, n, __VA_ARGS__, .size = sizeof(tl_plot_print_opts))
+#define TL_PLOT_PRINT_(plots, n, out, ...) tl_plot_print_opt((plots), (n), (out), &(tl_plot_print_opts){ __VA_ARGS__ })
+#endif
+
 /* ---- summary, saving, loading ------------------------------------------------------------------------------- */
 
 /* A table of the model's parameters, with shape, number of elements and bytes, and the totals. */
