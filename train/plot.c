@@ -93,7 +93,7 @@ static bool can_show(double v, bool log) { return fabs(v) <= 1e300 && (!log || v
 
 static double place(const plot_axis *a, double v)
 {
-    return a->log ? log(v / a->low) / log(a->high / a->low) : (v - a->low) / (a->high - a->low);
+    return a->log ? (log(v) - log(a->low)) / (log(a->high) - log(a->low)) : (v - a->low) / (a->high - a->low);
 }
 
 bool plot_point(const tl_series *s, int64_t i, const plot_axis *x, const plot_axis *y, double *u, double *v)
@@ -112,12 +112,12 @@ static void widen(plot_axis *a, double margin)
         a->low = a->log;
         a->high = a->log ? 10 : 1;
     } else if (a->log) {
-        const double factor = fmax(pow(a->high / a->low, margin), a->high / a->low < 1.001 ? 2 : 1);
-        a->low /= factor;
-        a->high *= factor;
+        const double span = log(a->high) - log(a->low), more = span > 1e-3 ? margin * span : log(2);
+        a->low = fmax(a->low * exp(-more), 1e-307);
+        a->high = fmin(a->high * exp(more), 1e307);
     } else {
         const double size = fmax(fabs(a->low), fabs(a->high)), span = a->high - a->low;
-        const double more = span > 1e-9 * size ? margin * span : size > 0 ? 0.1 * size : 0.5;
+        const double more = span > 1e-6 * size ? margin * span : size > 0 ? 0.1 * size : 0.5;
         a->low -= more;
         a->high += more;
     }
@@ -140,6 +140,7 @@ static void add_tick(plot_axis *a, double v, const char *format, int digits)
     if (a->ticks == PLOT_TICKS || !(at >= -1e-9 && at <= 1 + 1e-9)) return;
     plot_format(a->label[a->ticks], PLOT_LABEL, format, digits, v == 0 ? 0.0 : v); /* never "-0" */
     shorten_exponent(a->label[a->ticks]);
+    if (v == 0 && strchr(a->label[a->ticks], 'e')) strcpy(a->label[a->ticks], "0");
     a->tick[a->ticks++] = fmin(fmax(at, 0), 1);
 }
 

@@ -40,7 +40,7 @@ static void add_setting(plot_text *t, const char *what, const char *s)
 
 static double value_at(const plot_axis *a, double u)
 {
-    return a->log ? a->low * pow(a->high / a->low, u) : a->low + u * (a->high - a->low);
+    return a->log ? exp(log(a->low) + u * (log(a->high) - log(a->low))) : a->low + u * (a->high - a->low);
 }
 
 static void add_axis(plot_text *t, char name, const plot_axis *a)
