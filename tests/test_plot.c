@@ -100,7 +100,7 @@ Test(axes, are_sound_for_any_numbers)
         for (int a = 0; a < 2; a++) {
             cr_assert(both[a]->ticks >= 1 && both[a]->high > both[a]->low, "%g %g", low, high);
             for (int i = 0; i < both[a]->ticks; i++)
-                cr_assert(both[a]->tick[i] >= 0 && both[a]->tick[i] <= 1 &&
+                cr_assert(both[a]->tick[i] >= -1e-9 && both[a]->tick[i] <= 1 + 1e-9 &&
                               (!i || both[a]->tick[i] > both[a]->tick[i - 1]) && strlen(both[a]->label[i]) < 15,
                           "%s of %g to %g", both[a]->label[i], low, high);
         }
@@ -200,19 +200,20 @@ Test(svg, of_many_points_is_small_and_keeps_the_extremes)
     enum { N = 300000 };
     double *y = malloc(N * sizeof *y);
     for (int i = 0; i < N; i++) y[i] = sin(i * 0.001);
-    y[123456] = 5; /* seen in spite of its 600 neighbours in the column */
+    y[123456] = 5, y[200000] = -5; /* seen in spite of their 600 neighbours in the column */
     const tl_series s = { "y", NULL, y, N };
     const tl_plot p = plot_of(&s, 1);
     tl_bytes b = svg_of(&p, 1);
     cr_assert(b.size < 60000);
     const char *path = path_of(&b, 0);
-    double highest = 1000;
+    double highest = 1000, lowest = 0;
     for (const char *at = path; *at != '"'; at++)
         if (*at == 'L') {
             const double v = strtod(strchr(at, ' '), NULL);
-            highest = fmin(highest, v);
+            highest = fmin(highest, v), lowest = fmax(lowest, v);
         }
-    cr_assert(fabs(highest - (52 + 240 - 240 * (0.3 + 6) / 6.6)) < 0.2, "%g", highest); /* a legend above: 18 lower */
+    const double edge = 240 * 0.05 / 1.1; /* of the axis, which begins at 52, below a legend */
+    cr_assert(fabs(highest - (52 + edge)) < 0.2 && fabs(lowest - (52 + 240 - edge)) < 0.2, "%g, %g", highest, lowest);
     tl_bytes_free(&b);
     free(y);
 }
@@ -220,15 +221,17 @@ Test(svg, of_many_points_is_small_and_keeps_the_extremes)
 Test(svg, escapes_and_mends_texts)
 {
     const tl_series s = { "<a> & \"b\" 'c'", NULL, (double[]){ 1, 2 }, 2 };
-    const tl_plot p = { .title = "\xFF\x01 \xC3\xA9\n\xED\xA0\x80 \xC0\xAF \xEF\xBF\xBF \xF4\x90\x80\x80 \xE2\x82",
-                        .x_label = "",
-                        .series = &s,
-                        .n_series = 1 };
+    const tl_plot p = {
+        .title = "\xFF\x01 \xC3\xA9\n\xED\xA0\x80 \xC0\xAF \xEF\xBF\xBF \xF4\x90\x80\x80 \xE2\x82 \xE0\x83\xA9",
+        .x_label = "",
+        .series = &s,
+        .n_series = 1
+    };
     tl_bytes b = svg_of(&p, 1);
 #define LOST "\xEF\xBF\xBD"
     cr_has(b.data, ">&lt;a&gt; &amp; &quot;b&quot; &apos;c&apos;</text>");
     cr_has(b.data, ">" LOST LOST " \xC3\xA9" LOST LOST LOST LOST " " LOST LOST " " LOST LOST LOST
-                   " " LOST LOST LOST LOST " " LOST LOST "</text>");
+                   " " LOST LOST LOST LOST " " LOST LOST " " LOST LOST LOST "</text>");
     tl_bytes_free(&b);
     char name[200];
     memset(name, 'n', sizeof name);
@@ -342,6 +345,21 @@ Test(print, keeps_to_its_width)
                 cr_assert(rows >= 9 + 5);
                 for (const char *c = text; ascii && *c; c++) cr_assert((unsigned char)*c < 128);
             }
+}
+
+/* Numbers that have no room are left out, not cut. */
+Test(print, has_whole_numbers_below)
+{
+    const tl_series s = { NULL, (double[]){ -1.23451e-300, -1.23459e-300 }, (double[]){ 1, 2 }, 2 };
+    const tl_plot p = plot_of(&s, 1);
+    char *last = strrchr(strtok(printed(&p, 1, (tl_plot_print_opts){ .width = 42, .height = 3 }), ""), '-'), *end;
+    while (last[-1] != '\n') last--;
+    int n = 0;
+    for (char *label = strtok(last, " \n"); label; label = strtok(NULL, " \n"), n++) {
+        const double v = strtod(label, &end);
+        cr_assert(!*end && v < -1.2345e-300 && v > -1.2346e-300, "%s", label);
+    }
+    cr_assert(n);
 }
 
 Test(print, takes_braille_where_it_can_be_read)

@@ -141,7 +141,7 @@ static void add_tick(plot_axis *a, double v, const char *format, int digits)
     plot_format(a->label[a->ticks], PLOT_LABEL, format, digits, v == 0 ? 0.0 : v); /* never "-0" */
     shorten_exponent(a->label[a->ticks]);
     if (v == 0 && strchr(a->label[a->ticks], 'e')) strcpy(a->label[a->ticks], "0");
-    a->tick[a->ticks++] = fmin(fmax(at, 0), 1);
+    a->tick[a->ticks++] = at;
 }
 
 /* Multiples of 1, 2 or 5 times a power of ten, whatever is nearest to so many. */
