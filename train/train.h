@@ -1,4 +1,5 @@
-/* train/train.h - running a model function on batches: trainer, decoding, progress line, summary, saving and loading.
+/* train/train.h - running a model function on batches: trainer, decoding, progress line, metrics, pictures, summary,
+ * saving and loading.
  *
  *     tl_model *model = tl_model_new(.seed = 1);
  *     tl_trainer *trainer = tl_trainer_new(model, next_char, .optimizer = tl_adam(.lr = 1e-3), .clip_norm = 1);
@@ -202,10 +203,10 @@ TL_API double tl_progress_end(tl_progress *p, const char *text);
  * weigh each element (kinds that go by elements only). i32 [B] with rows [T, B] are lengths: steps from there on do
  * not count, and then T may differ between targets and predictions. A mask is weights of 0 and 1.
  *
- * Rows of weight 0 are not looked at, whatever they hold (but for their class ids' place in memory). Elsewhere a NaN, in
- * predictions, targets or weights, makes the result NaN until the next tl_metric_reset(): it is never taken for a right
- * or a wrong answer. Every row weighs the same, whatever batch it is in; Keras takes the mean over steps first, which is
- * the same where all batches have one T. Sums are in double. */
+ * Rows of weight 0 are not looked at, whatever they hold. Elsewhere a NaN, in predictions, targets or weights, makes the
+ * result NaN until the next tl_metric_reset(): it is never taken for a right or a wrong answer. Every row weighs the same,
+ * whatever batch it is in; Keras takes the mean over steps first, which is the same where all batches have one T. Sums are
+ * in double. */
 typedef enum tl_metric_kind {
     TL_METRIC_ACCURACY = 1,
     TL_METRIC_BINARY_ACCURACY,
@@ -278,10 +279,10 @@ typedef struct tl_metric_desc {
 #define tl_top_k_accuracy(...) TL_METRIC_(TOP_K_ACCURACY, __VA_ARGS__)
 
 /* tp / (tp + fp), tp / (tp + fn) and their mean (1 + beta^2) P R / (beta^2 P + R), counted over elements that are positive
- * if above a threshold or, with .k, among the k largest of their row; 0 / 0 is 0; targets are positive if not 0. With
- * .from_logits the sigmoid is compared. Default averages: micro; of F1: macro, with .k = 1 where there are several columns
- * (F1 has Keras' 1e-7 added to its divisors). tl_metric_results(): of each threshold, and with macro or weighted averages
- * of each class in it. */
+ * if above the threshold or, with .k and several columns, among the k largest of their row (with .k and .threshold: both);
+ * 0 / 0 is 0; targets are positive if not 0. With .from_logits the sigmoid is compared. Default averages: micro; of F1:
+ * macro, and .k = 1 (F1 has Keras' 1e-7 added to its divisors). tl_metric_results(): of each threshold, the first of which
+ * is the result, and with macro or weighted averages of each class in it. */
 #define tl_precision(...) TL_METRIC_(PRECISION, __VA_ARGS__)
 #define tl_recall(...) TL_METRIC_(RECALL, __VA_ARGS__)
 #define tl_f1(...) TL_METRIC_(F1, __VA_ARGS__)
