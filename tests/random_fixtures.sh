@@ -18,7 +18,6 @@ done
 keras=$TL_SOURCE/tests/make_keras_fixtures.py
 open=$fixtures/keras_oracle_open
 metrics=$TL_SOURCE/tests/make_metric_fixtures.py
-open=${TL_FIXTURES:-$TL_SOURCE/../shared/fixtures}/keras_oracle_open
 if [[ -d $open ]]; then # Keras' own numbers first: are the layers of that file the same?
     "$python" "$keras" --check "$open"
     "$python" "$metrics" --check "$open"
