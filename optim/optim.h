@@ -74,6 +74,31 @@ TL_API tl_status tl_optimizer_set_lr(tl_optimizer *optimizer, double lr);     /*
 TL_API uint64_t tl_optimizer_steps(const tl_optimizer *optimizer);            /* updates made so far */
 TL_API tl_optimizer_desc tl_optimizer_options(const tl_optimizer *optimizer); /* those in effect */
 
+/* ---- what an optimizer remembers, for saving and for resuming ------------------------------------------------------
+ *
+ * Arrays as many as tl_optimizer_slots() for every parameter, and a few scalars. They are all there is: an optimizer of
+ * the same description, on a model with the same parameters, given both, goes on with the same bits. */
+
+/* How many arrays of its own shape each parameter has, and their names ("m", "v"; NULL for no such k), from 0. */
+TL_API int tl_optimizer_slots(const tl_optimizer *optimizer);
+TL_API const char *tl_optimizer_slot_name(const tl_optimizer *optimizer, int k);
+
+/* Array k of the parameter at `path`: *out is a view of the optimizer's memory in the parameter's shape and dtype, to be
+ * read or written, valid until the model grows or the optimizer is freed. It is there from the start, with its initial
+ * value. TL_E_NAME: no such parameter; TL_E_ARGUMENT: no such k; TL_E_MEMORY. */
+TL_API tl_status tl_optimizer_slot(tl_optimizer *optimizer, int k, const char *path, tl_array *out);
+
+typedef struct tl_optimizer_scalars {
+    uint64_t steps;       /* updates made */
+    uint64_t accumulated; /* batches whose gradients wait for the next update */
+    double lr;            /* learning rate, where no schedule gives it */
+    double product;       /* of the momenta so far (Nadam); 1 for every other rule */
+} tl_optimizer_scalars;
+
+TL_API tl_optimizer_scalars tl_optimizer_get_scalars(const tl_optimizer *optimizer);
+/* TL_E_ARGUMENT, and nothing is changed: a number out of its range. */
+TL_API tl_status tl_optimizer_set_scalars(tl_optimizer *optimizer, tl_optimizer_scalars scalars);
+
 /* ---- clipping: acts on the gradients of the session's last run, between tl_run() and tl_optimizer_step() -------- */
 
 /* Every element into [-limit, limit]; NaN stays NaN. TL_E_ARGUMENT unless limit > 0. */

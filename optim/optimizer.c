@@ -16,19 +16,20 @@ enum { SLOTS = 2 }; /* moments of an element, at most */
 typedef struct rule {
     int slots;
     size_t loop; /* of struct tl_loops */
+    const char *slot[SLOTS];
 } rule;
 
 #define LOOP(name) offsetof(tl_loops, name)
 static const rule plain[] = {
     [TL_SGD] = { 0, LOOP(sgd) },
-    [TL_RMSPROP] = { 1, LOOP(rmsprop) },
-    [TL_ADAM] = { 2, LOOP(adam) },
+    [TL_RMSPROP] = { 1, LOOP(rmsprop), { "v" } },
+    [TL_ADAM] = { 2, LOOP(adam), { "m", "v" } },
 };
 static const rule with_momentum[] = {
-    [TL_SGD] = { 1, LOOP(sgd_momentum) },
-    [TL_RMSPROP] = { 2, LOOP(rmsprop_momentum) },
+    [TL_SGD] = { 1, LOOP(sgd_momentum), { "m" } },
+    [TL_RMSPROP] = { 2, LOOP(rmsprop_momentum), { "v", "m" } },
 };
-static const rule nesterov = { 1, LOOP(sgd_nesterov) };
+static const rule nesterov = { 1, LOOP(sgd_nesterov), { "m" } };
 
 /* ---- descriptions ------------------------------------------------------------------------------------------- */
 
@@ -230,3 +231,40 @@ tl_status tl_optimizer_set_lr(tl_optimizer *o, double lr)
 uint64_t tl_optimizer_steps(const tl_optimizer *o) { return o->steps; }
 
 tl_optimizer_desc tl_optimizer_options(const tl_optimizer *o) { return o->desc; }
+
+int tl_optimizer_slots(const tl_optimizer *o) { return o->rule->slots; }
+
+const char *tl_optimizer_slot_name(const tl_optimizer *o, int k)
+{
+    return k >= 0 && k < o->rule->slots ? o->rule->slot[k] : NULL;
+}
+
+tl_status tl_optimizer_slot(tl_optimizer *o, int k, const char *path, tl_array *out)
+{
+    if (!o || !path || !out || !tl_optimizer_slot_name(o, k))
+        return tl_report(TL_E_ARGUMENT, "tl_optimizer_slot: there is no array %d", k);
+    const tl_param_info *p;
+    for (int i = 0; (p = tl_model_param(o->model, i)) && strcmp(p->name, path);) i++;
+    if (!p) return tl_report(TL_E_NAME, "tl_optimizer_slot: no parameter \"%s\"", path);
+    const tl_status status = grow(o);
+    if (status) return status;
+    *out = (tl_array){ .dtype = tl_model_dtype(o->model),
+                       .rank = p->shape.rank,
+                       .data = o->moment[k] + (size_t)p->offset * element(o) };
+    for (int a = 0; a < p->shape.rank; a++) out->dim[a] = p->shape.dim[a];
+    return TL_OK;
+}
+
+tl_optimizer_scalars tl_optimizer_get_scalars(const tl_optimizer *o)
+{
+    return (tl_optimizer_scalars){ .steps = o->steps, .lr = o->desc.lr, .product = 1 };
+}
+
+tl_status tl_optimizer_set_scalars(tl_optimizer *o, tl_optimizer_scalars s)
+{
+    if (!o || s.accumulated || s.product != 1)
+        return tl_report(TL_E_ARGUMENT, "tl_optimizer_set_scalars: this optimizer has no such state");
+    const tl_status status = tl_optimizer_set_lr(o, s.lr);
+    if (!status) o->steps = s.steps;
+    return status;
+}

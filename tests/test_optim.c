@@ -389,6 +389,56 @@ Test(optimizer, flushes_denormals_and_gives_the_mode_back)
     drop(&b);
 }
 
+/* ---- saving and resuming --------------------------------------------------------------------------------------- */
+
+/* A second optimizer, given the arrays and scalars of the first one, goes on with the same bits. */
+Test(optimizer, goes_on_from_what_another_remembered)
+{
+    const tl_optimizer_desc descs[] = { tl_sgd(.momentum = 0.9), tl_rmsprop(.momentum = 0.9), tl_adam() };
+    double start[N], g[N];
+    for (int k = 0; k < 6; k++) {
+        for (int i = 0; i < N; i++) start[i] = some(50 + i);
+        bench b = make(TL_F32 + k % 2, start, descs[k / 2]);
+        double want[N];
+        for (int t = 1; t < 6; t++) {
+            if (t == 3) { /* what follows is made by another, which has not seen what was before */
+                tl_optimizer *old = b.optimizer;
+                b.optimizer = tl_optimizer_new(b.model, descs[k / 2]);
+                cr_assert(b.optimizer && tl_optimizer_slots(old) >= 1);
+                for (int s = 0; s < tl_optimizer_slots(old); s++) {
+                    tl_array from, to;
+                    cr_assert(!tl_optimizer_slot(old, s, "w", &from) && !tl_optimizer_slot(b.optimizer, s, "w", &to));
+                    cr_assert(to.rank == 2 && to.dim[0] == 3 && to.dim[1] == 4 && to.dtype == b.dtype);
+                    memcpy(to.data, from.data, W * (b.dtype == TL_F64 ? 8 : 4));
+                    cr_assert(!tl_optimizer_slot(old, s, "b", &from) && !tl_optimizer_slot(b.optimizer, s, "b", &to));
+                    memcpy(to.data, from.data, B * (b.dtype == TL_F64 ? 8 : 4));
+                }
+                cr_assert(!tl_optimizer_set_scalars(b.optimizer, tl_optimizer_get_scalars(old)));
+                tl_optimizer_free(old);
+            }
+            for (int i = 0; i < N; i++) g[i] = some(N * t + i);
+            run(&b, g);
+            cr_assert(!tl_optimizer_step(b.optimizer, b.session));
+        }
+        for (int i = 0; i < N; i++) want[i] = weight(&b, i);
+        drop(&b);
+        b = make(TL_F32 + k % 2, start, descs[k / 2]);
+        for (int t = 1; t < 6; t++) {
+            for (int i = 0; i < N; i++) g[i] = some(N * t + i);
+            run(&b, g);
+            cr_assert(!tl_optimizer_step(b.optimizer, b.session));
+        }
+        for (int i = 0; i < N; i++) cr_assert(weight(&b, i) == want[i], "rule %d, weight %d", k / 2, i);
+        tl_array a;
+        cr_assert(tl_optimizer_slot(b.optimizer, 0, "nowhere", &a) == TL_E_NAME);
+        cr_assert(tl_optimizer_slot(b.optimizer, 9, "w", &a) == TL_E_ARGUMENT &&
+                  !tl_optimizer_slot_name(b.optimizer, -1));
+        tl_optimizer_scalars s = tl_optimizer_get_scalars(b.optimizer);
+        s.lr = NAN;
+        cr_assert(tl_optimizer_set_scalars(b.optimizer, s) == TL_E_ARGUMENT && s.steps == 5);
+        drop(&b);
+    }
+}
 /* ---- clipping ------------------------------------------------------------------------------------------------- */
 
 static double gradient(const bench *b, int i)
