@@ -11,13 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const op_row *const families[] = { function_rows, tensor_rows,    torch_rows, keras_rows, custom_rows,
-                                          layer_rows,    attention_rows, loss_rows,  metric_rows };
+static const op_row *const families[] = { function_rows, tensor_rows,    torch_rows, keras_rows,  custom_rows,
+                                          layer_rows,    attention_rows, loss_rows,  metric_rows, optim_rows };
 
 /* What later parts of the library bring. */
 static const char *const later[] = {
-    "optim_*",          "scheduler_*", "clip_*",           "e2e_*",   "keras_optim_*",
-    "keras_schedule_*", "keras_fit_*", "keras_callback_*", "summar*",
+    "e2e_*",
+    "keras_fit_*",
+    "keras_callback_*",
+    "summar*",
 };
 
 /* |got - expected| <= atol + rtol |expected|. In f32, |expected| of a gradient is the largest of its tensor, and atol is of the

@@ -31,7 +31,7 @@ typedef struct op_row {
 
 /* The families, each ended by a row of zeros. */
 extern const op_row function_rows[], tensor_rows[], layer_rows[], attention_rows[], torch_rows[], keras_rows[],
-    custom_rows[], loss_rows[], metric_rows[];
+    custom_rows[], loss_rows[], metric_rows[], optim_rows[];
 
 struct replay {
     const fx_case *c;

@@ -377,44 +377,66 @@ Test(kernels, rows_do_not_depend_on_instruction_set_or_on_each_other)
 
 /* ---- loops of optimizers ------------------------------------------------------------------------------------------- */
 
-/* All that the loops write, from the same numbers: parameters and moments after each rule in turn, gradients scaled and
- * clamped, lanes of squares. */
+/* All that the loops write, from the same numbers: parameters, gradients and slots after each rule, without and with
+ * weight decay, gradients scaled, clamped, added and mixed, lanes of norms. */
+enum { LOOPED = 640, ARRAYS = 2 + TL_RULE_SLOTS };
 typedef struct looped {
-    double array[4][240], lane[TL_NORM_LANES];
+    uint64_t rule[TL_LOOPS][2], gradients;
+    double lane[3][TL_NORM_LANES];
 } looped;
+
+/* Slots hold sums of squares, or do not mind. */
+static void fill(double array[ARRAYS][LOOPED], bool f64)
+{
+    uint64_t state = 5;
+    for (int a = 0; a < ARRAYS; a++) {
+        scatter(array[a], f64, LOOPED, &state, 2);
+        for (int i = 0; i < LOOPED && a > 1; i++)
+            if (f64) array[a][i] = fabs(array[a][i]);
+            else ((float *)array[a])[i] = fabsf(((float *)array[a])[i]);
+    }
+}
+
+static uint64_t mixed(double array[ARRAYS][LOOPED])
+{
+    uint64_t h = 0;
+    const unsigned char *p = (const unsigned char *)array;
+    for (size_t i = 0; i < ARRAYS * LOOPED * sizeof **array; i++) h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}
 
 static looped loop_all(int isa, bool f64, const tl_span *s, int n)
 {
     const tl_loops *l = tl_loops_for(isa, f64 ? TL_F64 : TL_F32);
-    looped r = { .lane = { 0 } };
-    uint64_t state = 5;
-    for (int a = 0; a < 4; a++) scatter(r.array[a], f64, 240, &state, 2);
-    for (int i = 0; i < 240; i++)
-        if (f64) r.array[3][i] = fabs(r.array[3][i]);
-        else ((float *)r.array[3])[i] = fabsf(((float *)r.array[3])[i]);
-    const tl_update_loop rule[] = {
-        l->sgd, l->sgd_momentum, l->sgd_nesterov, l->rmsprop, l->rmsprop_momentum, l->adam
-    };
-    for (int k = 0; k < COUNT(rule); k++) {
-        const bool rms = k == 3 || k == 4; /* whose first moment is the one of squares */
-        const tl_update u = {
-            0.013, 0.7, 0.9, 0.8, 0.9, 0.99, 1e-5, r.array[0], r.array[1], r.array[rms ? 3 : 2], r.array[rms ? 2 : 3]
-        };
-        for (int i = 0; i < n; i++) rule[k](&u, &s[i]);
+    const tl_norm_loop norm[] = { l->squares, l->absolutes, l->largest };
+    looped r = { .lane = { { 0 } } };
+    static double array[ARRAYS][LOOPED];
+    for (int k = 0; k < 2 * TL_LOOPS; k++) {
+        fill(array, f64);
+        tl_update u = { .w = array[0], .g = array[1], .slot = { array[2], array[3], array[4] } };
+        double *number = (double *)&u.number;
+        for (size_t i = 0; i < sizeof u.number / sizeof *number; i++) number[i] = 0.9 - 0.013 * (double)i;
+        u.number.power = k & 1 ? 0.5 : 0.7;
+        if (k & 1) u.number.l2 = u.number.decay = 0;
+        for (int i = 0; i < n; i++) l->rule[k / 2](&u, &s[i]);
+        r.rule[k / 2][k & 1] = mixed(array);
     }
     for (int i = 0; i < n; i++) {
-        l->scale(r.array[1], &s[i], 1.7);
-        l->clamp(r.array[1], &s[i], 2);
-        l->squares(r.lane, r.array[1], &s[i]);
+        l->scale(array[1], &s[i], 1.7);
+        l->clamp(array[1], &s[i], 2);
+        l->add(array[2], array[1], &s[i], 0.3);
+        l->mix(array[3], array[1], &s[i], 0.3);
+        for (int k = 0; k < COUNT(norm); k++) norm[k](r.lane[k], array[1], &s[i]);
     }
+    r.gradients = mixed(array);
     return r;
 }
 
 Test(kernels, updates_do_not_depend_on_instruction_set_or_on_how_spans_are_cut)
 {
     const int32_t row[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
-    const tl_span whole[] = { { 3, 209, 1, NULL } };
-    const tl_span parts[] = { { 3, 1, 1, NULL }, { 4, 37, 1, NULL }, { 41, 15, 11, row }, { 206, 6, 1, NULL } };
+    const tl_span whole[] = { { 3, 609, 1, NULL } };
+    const tl_span parts[] = { { 3, 1, 1, NULL }, { 4, 37, 1, NULL }, { 41, 15, 11, row }, { 206, 406, 1, NULL } };
     for (int f64 = 0; f64 < 2; f64++) {
         const looped want = loop_all(BASE, f64, whole, 1);
         for (int i = 0; i < isas(); i++) {

@@ -281,7 +281,7 @@ Test(optimizer, refuses_options_that_make_no_sense)
     tl_optimizer *o = tl_optimizer_new(m, tl_adam(.lr = 0.5, .epsilon = TL_ZERO));
     const tl_optimizer_desc d = tl_optimizer_options(o);
     cr_assert(d.lr == 0.5 && d.beta1 == 0.9 && d.beta2 == 0.999 && d.epsilon == 0);
-    cr_assert(tl_optimizer_defaults(TL_RMSPROP).rho == 0.9 && tl_optimizer_defaults(0).size == 0);
+    cr_assert(tl_optimizer_defaults(TL_RMSPROP, TL_KERAS).rho == 0.9 && tl_optimizer_defaults(0, TL_KERAS).size == 0);
     cr_assert(tl_optimizer_set_lr(o, -1) == TL_E_ARGUMENT && tl_optimizer_set_lr(o, NAN) == TL_E_ARGUMENT);
     cr_assert(!tl_optimizer_set_lr(o, 0) && tl_optimizer_lr(o) == 0);
     tl_optimizer_free(o);

@@ -49,8 +49,8 @@ typedef struct tl_trainer_opts {
     size_t size;
     void *user;                  /* handed to the model function */
     tl_optimizer_desc optimizer; /* default: tl_adam() */
-    double clip_value;           /* above 0: gradients are clipped into [-clip_value, clip_value], first */
-    double clip_norm; /* above 0: then scaled, within the update, so that their global norm is at most this */
+    double clip_value;           /* above 0: the optimizer's .clip_value, for short */
+    double clip_norm;            /* above 0: the optimizer's .clip_norm, likewise */
     uint64_t key;     /* of whatever else the model function depends on: see tl_trainer_set_key */
     int plans;        /* kept at once, the least recently used being dropped; default 64 */
     FILE *explain;    /* what the compiler made of each plan is written there (tl_explain); default: nowhere */

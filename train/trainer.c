@@ -38,7 +38,6 @@ struct tl_trainer {
     int lengths;      /* the input that tells which steps are real; -1: none does */
     bool explained;   /* a plan that is good for one step only */
     uint64_t clock;
-    double norm;
 };
 
 /* ---- making and freeing ------------------------------------------------------------------------------------- */
@@ -53,6 +52,22 @@ static tl_trainer *fail_new(tl_trainer *t, tl_status status, const char *sentenc
 /* Neither negative nor NaN. */
 static bool clip_fits(double limit) { return tl_number(limit, 0) >= 0; }
 
+/* The trainer's limits are handed on to its optimizer, and the norm is always measured. */
+static bool make_optimizer(tl_trainer *t)
+{
+    tl_optimizer_desc d = t->o.optimizer.rule ? t->o.optimizer : tl_adam();
+    const double value = tl_number(t->o.clip_value, 0), norm = tl_number(t->o.clip_norm, 0);
+    if ((value > 0 && d.clip_value > 0) || (norm > 0 && d.clip_norm > 0)) {
+        tl_report(TL_E_ARGUMENT, "tl_trainer_new: a limit for clipping is given to the trainer or to its optimizer");
+        return false;
+    }
+    if (value > 0) d.clip_value = value;
+    if (norm > 0) d.clip_norm = norm;
+    if (d.clip_norm == 0 || d.clip_norm == TL_ZERO) d.clip_norm = INFINITY;
+    t->optimizer = tl_optimizer_new(t->model, d);
+    return t->optimizer;
+}
+
 tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer_opts *o)
 {
     const tl_trainer_opts none = { .size = sizeof none };
@@ -64,12 +79,9 @@ tl_trainer *tl_trainer_new_opt(tl_model *model, tl_model_fn fn, const tl_trainer
     tl_trainer *t = tl_resize(NULL, 0, sizeof *t);
     if (!t) return fail_new(NULL, TL_E_MEMORY, "out of memory");
     *t = (tl_trainer){ .model = model, .fn = fn, .o = *o };
-    t->o.clip_value = tl_number(o->clip_value, 0);
-    t->o.clip_norm = tl_number(o->clip_norm, 0);
     t->lengths = o->lengths == TL_ZERO ? 0 : o->lengths ? o->lengths : -1;
     if (!t->o.plans) t->o.plans = PLANS;
-    t->optimizer = tl_optimizer_new(model, o->optimizer.rule ? o->optimizer : tl_adam());
-    if (!t->optimizer) return fail_new(t, TL_OK, NULL);
+    if (!make_optimizer(t)) return fail_new(t, TL_OK, NULL);
     t->plans = tl_resize(NULL, 0, (size_t)t->o.plans * sizeof *t->plans);
     bool good = t->plans;
     for (int m = TL_TRAIN; m <= TL_PREDICT; m++) good = (t->session[m] = tl_session_new(model)) && good;
@@ -344,14 +356,10 @@ static tl_status update(tl_trainer *t)
     tl_session_read_gradients(session, NULL, &reached);
     if (!reached)
         return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
-    tl_status status = t->o.clip_value > 0 ? tl_clip_value(session, t->o.clip_value) : TL_OK;
-    if (status) return status;
-    status = tl_clip_global_norm(session, INFINITY, &t->norm);
-    if (status == TL_E_NONFINITE)
-        return tl_report(status, "the norm of the gradients of run %llu is %g; no parameter was changed",
-                         (unsigned long long)tl_session_runs(session) - 1, t->norm);
-    const double scale = t->o.clip_norm > 0 && t->norm > t->o.clip_norm ? t->o.clip_norm / t->norm : 1;
-    return status ? status : tl_optimizer_step_scaled(t->optimizer, session, scale);
+    const tl_status status = tl_optimizer_step(t->optimizer, session);
+    if (status != TL_E_NONFINITE) return status;
+    return tl_report(status, "the norm of the gradients of run %llu is %g; no parameter was changed",
+                     (unsigned long long)tl_session_runs(session) - 1, tl_optimizer_norm(t->optimizer));
 }
 
 tl_status tl_train_step(tl_trainer *t, const tl_array *inputs, int n, double *loss)
@@ -385,7 +393,7 @@ void tl_trainer_reset_states(tl_trainer *t)
     for (int m = TL_TRAIN; m <= TL_PREDICT; m++) tl_session_reset(t->session[m]);
 }
 
-double tl_trainer_norm(const tl_trainer *t) { return t->norm; }
+double tl_trainer_norm(const tl_trainer *t) { return tl_optimizer_norm(t->optimizer); }
 
 int tl_trainer_plans(const tl_trainer *t) { return t->n_plans; }
 
