@@ -320,7 +320,7 @@ static void torch_schedule(replay *r)
                          .rise = after(r, "pct_start ", 0.3), .start_divisor = after(r, "div_factor ", 25),
                          .end_divisor = after(r, "final_div ", 1e4));
     else if (!strcmp(kind, "cyclic_tri"))
-        s = tl_triangular(.lr = after(r, "base ", 0), .end = after(r, "max ", 0),
+        s = tl_triangular(.lr = zero_is_given(after(r, "base ", 0)), .end = after(r, "max ", 0),
                           .steps = (int64_t)after(r, "step_size_up ", 1));
     else if (!strcmp(kind, "polynomial_like"))
         s = tl_polynomial_decay(.steps = (int64_t)after(r, "1-i/", 1), .power = after(r, ")^", 1));

@@ -9,6 +9,7 @@ torch.set_default_dtype(torch.float64)
 blob, index = bytearray(), []
 dim = random.randint
 rand = torch.randn
+uniform = random.uniform
 
 
 def chance(k=2):
@@ -57,6 +58,15 @@ def case(op, fn, ins={}, pars={}, frozen=(), cot=lambda name, y: torch.randn_lik
         for k in group:
             if k in grad and k not in frozen:
                 tensor(role, k, grad[k])
+    index.append("end")
+
+
+def record(op, tensors, **attrs):
+    """A case of (role, name, tensor) that are known already."""
+    index.append(f"case\tc{len(index)}\t{op}\tcore")
+    index.extend(f"attr\t{k}\t{text(v)}" for k, v in attrs.items())
+    for role, name, t in tensors:
+        tensor(role, name, t)
     index.append("end")
 
 

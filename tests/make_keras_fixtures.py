@@ -6,6 +6,7 @@ The layers are written once more here, from their formulas, for PyTorch to diffe
 import sys
 import torch
 import torch.nn.functional as F
+from fixture_optim import KERAS, keras_check, keras_optimizers, keras_schedules
 from fixture_writer import case, chance, dim, evaluate, given, rand, random, read, text, write
 
 ACTIVATIONS = {
@@ -318,11 +319,14 @@ def check(root):
     """Are the layers here those of the folder? Prints what differs by more than 1e-9."""
     n, bad = 0, 0
     for name, op, attrs, t in read(root):
-        if op[6:] not in LAYERS:
+        if op.startswith("keras_optim_") and op[12:] in KERAS:
+            got = {"traj": keras_check(op[12:], attrs, t)}
+        elif op[6:] in LAYERS:
+            fn = lambda **tensors: LAYERS[op[6:]](attrs, **tensors)
+            out, _, loss, grad = evaluate(fn, {**t["in"], **t["par"]}, t["cot"])
+            got = {"out": out, "loss": {"loss": loss}, "gin": grad, "gpar": grad}
+        else:
             continue
-        fn = lambda **tensors: LAYERS[op[6:]](attrs, **tensors)
-        out, _, loss, grad = evaluate(fn, {**t["in"], **t["par"]}, t["cot"])
-        got = {"out": out, "loss": {"loss": loss}, "gin": grad, "gpar": grad}
         off = lambda a, b: float(((a - b).abs() / (1e-12 + 1e-9 * b.abs())).max()) if a.shape == b.shape else 1e99
         worst = max(off(got[role][k], v)
                     for role in got for k, v in t[role].items())
@@ -564,6 +568,8 @@ def cases():
     all_attention()
     normalisation()
     losses()
+    keras_optimizers()
+    keras_schedules()
 
 
 if sys.argv[1] == "--check":

@@ -5,6 +5,7 @@ import numpy as np, torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.nn.utils.stateless import functional_call
+from fixture_optim import torch_clipping, torch_optimizers, torch_schedules
 from fixture_writer import case, chance, dim, rand, random, write
 
 
@@ -546,6 +547,9 @@ def cases():
     layers()
     ctc()
     losses()
+    torch_optimizers()
+    torch_schedules()
+    torch_clipping()
 
 
 write(cases, "torch")
