@@ -110,7 +110,7 @@ static const struct {
 } numbers[] = {
     { ".end", offsetof(tl_schedule, end), 0, 0, DBL_MAX },
     { ".power", offsetof(tl_schedule, power), 1, 0, DBL_MAX },
-    { ".growth", offsetof(tl_schedule, growth), 2, 1, DBL_MAX },
+    { ".growth", offsetof(tl_schedule, growth), 2, 1, 1e100 },
     { ".rise", offsetof(tl_schedule, rise), 0.3, 0, 1 },
     { ".start_divisor", offsetof(tl_schedule, start_divisor), 25, DBL_MIN, DBL_MAX },
     { ".end_divisor", offsetof(tl_schedule, end_divisor), 1e4, DBL_MIN, DBL_MAX },
@@ -191,8 +191,9 @@ static double bad_plateau(const char *what)
 
 static bool better(const tl_plateau *p, double min_delta, double now, double best)
 {
-    const double sign = p->highest ? -1 : 1; /* the smaller the better */
-    return sign * now < sign * best - (p->style == TL_TORCH && !p->absolute ? best * min_delta : min_delta);
+    const double delta = p->highest ? min_delta : -min_delta;
+    const double limit = p->style == TL_TORCH && !p->absolute ? best * (1 + delta) : best + delta;
+    return p->highest ? now > limit : now < limit;
 }
 
 double tl_plateau_next(const tl_plateau *p, tl_plateau_state *s, double measure, double lr)

@@ -156,6 +156,36 @@ Test(rows, a_lazy_optimizer_leaves_unused_rows_and_their_moments)
     }
 }
 
+/* Under any rule, a lazy optimizer gives rows that every run uses the bits that the plain one gives them, and leaves rows
+ * that none uses as they were; so it does for gradients of several runs, where any of them may use a row. */
+Test(rows, a_lazy_optimizer_is_the_plain_one_on_used_rows)
+{
+    const int32_t ids[2][N] = { { 3, 1, 3, 6 }, { 1, 0, 1, 1 } };
+    for (int k = 0; k < 2 * TL_RPROP; k++) {
+        float first[V * U], weights[2][V * U];
+        const bool several = k & 1; /* rows 0, 1, 3 and 6 in each update; row 1 in each run */
+        for (int lazy = 0; lazy < 2; lazy++) {
+            world w = begin();
+            tl_optimizer_desc d = tl_optimizer_defaults(1 + k / 2, TL_KERAS);
+            d.lr = 0.1, d.lazy = lazy, d.weight_decay = 0.1, d.accumulate = several ? 2 : 1;
+            tl_optimizer *o = tl_optimizer_new(w.model, d);
+            cr_assert(o, "%s", tl_message());
+            memcpy(first, tl_model_values(w.model), sizeof first);
+            for (int t = 0; t < 6; t++)
+                cr_assert(run(&w, false, ids[several && t % 2]) == TL_OK && tl_optimizer_step(o, w.session) == TL_OK);
+            memcpy(weights[lazy], tl_model_values(w.model), sizeof *weights);
+            tl_optimizer_free(o);
+            end(&w);
+        }
+        for (int v = 0; v < V; v++) {
+            const bool used = v == 1 || v == 3 || v == 6 || (several && v == 0);
+            for (int u = v * U; u < v * U + U; u++)
+                cr_assert(weights[1][u] == (used ? weights[0] : first)[u], "rule %d, row %d", 1 + k / 2, v);
+            cr_assert(!used || weights[1][v * U] != first[v * U]);
+        }
+    }
+}
+
 /* Norm, clipping and a plain update go by the used rows as far as the others are zero: the same bits as by all. */
 Test(rows, leaving_out_zeros_changes_no_bit)
 {
