@@ -52,19 +52,12 @@ static double cosine(const tl_schedule *s, double k)
     return wave(s->lr, s->end, s->cycle ? x : fmin(x, 1));
 }
 
-/* Waves are 1, growth, growth^2 ... long: n of them (growth^n - 1) / (growth - 1). The logarithm may be off by a
- * rounding, just where the next begins. */
+/* Waves are 1, growth, growth^2 ... long: n of them (growth^n - 1) / (growth - 1). Rounding may not put off the next. */
 static double cosine_restarts(const tl_schedule *s, double k)
 {
     const double x = k / (double)s->steps, q = s->growth;
-    double n = floor(x), begin = n, length = 1;
-    if (q > 1) {
-        n = floor(log1p(x * (q - 1)) / log(q));
-        if ((pow(q, n + 1) - 1) / (q - 1) <= x) n++;
-        else if ((pow(q, n) - 1) / (q - 1) > x) n--;
-        length = pow(q, n);
-        begin = (length - 1) / (q - 1);
-    }
+    const double n = floor(q > 1 ? log1p(x * (q - 1)) / log(q) + 1e-9 : x);
+    const double length = pow(q, n), begin = q > 1 ? (length - 1) / (q - 1) : n;
     return s->end + (s->lr - s->end) * pow(s->factor, n) * wave(1, 0, (x - begin) / length);
 }
 
@@ -167,7 +160,7 @@ double tl_schedule_value(const tl_schedule *s, int64_t k)
         tl_report(TL_E_ARGUMENT, "a schedule at update %lld", (long long)k);
         return NAN;
     }
-    const double after = (double)((k < exact ? k : exact) - (s->warmup < exact ? s->warmup : exact));
+    const double after = (double)((k < exact ? k : exact) - s->warmup);
     double (*const value)(const tl_schedule *, double) = kinds[s->kind].value;
     const double lr = after >= 0 ? value(s, after) : line(s->warmup_from, value(s, 0), (double)k / (double)s->warmup);
     if (within(lr, 0, DBL_MAX)) return lr;

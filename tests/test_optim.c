@@ -301,6 +301,18 @@ static bool alike(const tl_optimizer_desc *a, const tl_optimizer_desc *b)
 }
 
 /* The defaults of both, as their pages give them. */
+/* v - a a is 0 but for rounding where the gradient stays the same. */
+Test(optimizer, takes_no_root_of_a_negative_variance)
+{
+    double start[N] = { 0 }, g[N];
+    for (int i = 0; i < N; i++) g[i] = 100 * some(i);
+    bench b = make(TL_F32, start, tl_rmsprop(.rho = 0.5, .centered = true));
+    run(&b, g);
+    for (int t = 0; t < 100; t++) cr_assert(!tl_optimizer_step(b.optimizer, b.session));
+    for (int i = 0; i < N; i++) cr_assert(isfinite(weight(&b, i)), "%g", g[i]);
+    drop(&b);
+}
+
 Test(optimizer, has_the_defaults_of_its_style)
 {
     static const tl_optimizer_desc want[] = {
@@ -560,6 +572,22 @@ Test(optimizer, follows_a_schedule_from_update_0)
     drop(&b);
 }
 
+/* Everything of one optimizer into another one. */
+static void hand_over(const bench *b, tl_optimizer *from, tl_optimizer *to)
+{
+    static const char *const path[] = { "w", "b" };
+    cr_assert(tl_optimizer_slots(to) == tl_optimizer_slots(from));
+    for (int s = 0; s < tl_optimizer_slots(from); s++)
+        for (int p = 0; p < 2; p++) {
+            tl_array x, y;
+            cr_assert(!tl_optimizer_slot(from, s, path[p], &x) && !tl_optimizer_slot(to, s, path[p], &y));
+            cr_assert(x.dtype == b->dtype && x.rank == 2 - p && x.dim[0] == 3 + p && (p || x.dim[1] == 4));
+            cr_assert(tl_optimizer_slot_name(to, s));
+            memcpy(y.data, x.data, (size_t)(p ? B : W) * (b->dtype == TL_F64 ? 8 : 4));
+        }
+    cr_assert(!tl_optimizer_set_scalars(to, tl_optimizer_get_scalars(from)), "%s", tl_message());
+}
+
 /* ---- gradients of several runs ---------------------------------------------------------------------------------- */
 
 /* Each pair of desc and gradients gives the weights that one update from their mean or sum would. */
@@ -634,6 +662,15 @@ Test(optimizer, accumulates_what_any_of_the_runs_has_reached)
     cr_assert(tl_optimizer_get_scalars(b.optimizer).accumulated == 1, "the bad run is left out");
     run(&b, g);
     cr_assert(!tl_optimizer_step(b.optimizer, b.session) && isfinite(weight(&b, 5)));
+    run(&b, g); /* w is reached by the first of two runs, and another optimizer takes over between them */
+    cr_assert(!tl_optimizer_step(b.optimizer, b.session));
+    tl_optimizer *other = tl_optimizer_new(b.model, tl_optimizer_options(b.optimizer));
+    hand_over(&b, b.optimizer, other);
+    tl_optimizer_free(b.optimizer);
+    b.optimizer = other;
+    const double before = weight(&b, 0);
+    cr_assert(!tl_run(b.session, alone, NULL, 0) && !tl_optimizer_step(other, b.session));
+    cr_assert(weight(&b, 0) < before);
     tl_plan_free(alone);
     drop(&b);
 }
@@ -645,6 +682,8 @@ Test(optimizer, keeps_exponential_averages_and_puts_them_in_place)
     double start[N], g[N], w[N], mean[N];
     for (int i = 0; i < N; i++) w[i] = start[i] = some(i);
     bench b = make(TL_F64, start, tl_sgd(.lr = 0.5, .ema = 0.75, .ema_overwrite = 3));
+    cr_assert(!tl_optimizer_swap_averages(b.optimizer)); /* before any update they are the parameters */
+    for (int i = 0; i < N; i++) cr_assert(weight(&b, i) == w[i]);
     for (int t = 1; t <= 7; t++) {
         for (int i = 0; i < N; i++) g[i] = some(N * t + i);
         run(&b, g);
@@ -689,22 +728,6 @@ Test(optimizer, keeps_the_mean_of_every_kth_update)
 }
 
 /* ---- saving and resuming --------------------------------------------------------------------------------------- */
-
-/* Everything of one optimizer into another one. */
-static void hand_over(const bench *b, tl_optimizer *from, tl_optimizer *to)
-{
-    static const char *const path[] = { "w", "b" };
-    cr_assert(tl_optimizer_slots(to) == tl_optimizer_slots(from));
-    for (int s = 0; s < tl_optimizer_slots(from); s++)
-        for (int p = 0; p < 2; p++) {
-            tl_array x, y;
-            cr_assert(!tl_optimizer_slot(from, s, path[p], &x) && !tl_optimizer_slot(to, s, path[p], &y));
-            cr_assert(x.dtype == b->dtype && x.rank == 2 - p && x.dim[0] == 3 + p && (p || x.dim[1] == 4));
-            cr_assert(tl_optimizer_slot_name(to, s));
-            memcpy(y.data, x.data, (size_t)(p ? B : W) * (b->dtype == TL_F64 ? 8 : 4));
-        }
-    cr_assert(!tl_optimizer_set_scalars(to, tl_optimizer_get_scalars(from)), "%s", tl_message());
-}
 
 /* Weights after 9 runs, with another optimizer taking over after each of `stop` (0: never). */
 static void trained(tl_dtype dtype, tl_optimizer_desc desc, int stop, double *out)

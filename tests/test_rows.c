@@ -186,6 +186,23 @@ Test(rows, a_lazy_optimizer_is_the_plain_one_on_used_rows)
     }
 }
 
+/* An update goes by the rows of its own runs. */
+Test(rows, a_lazy_optimizer_forgets_the_rows_of_the_update_before)
+{
+    const int32_t a[] = { 3, 1, 3, 6 }, b[] = { 1, 1, 1, 1 };
+    float before[V * U];
+    world w = begin();
+    tl_optimizer *o = tl_optimizer_new(w.model, tl_sgd(.momentum = 0.9, .lazy = true, .accumulate = 2));
+    for (int t = 0; t < 4; t++) {
+        if (t == 2) memcpy(before, tl_model_values(w.model), sizeof before);
+        cr_assert(run(&w, false, t < 2 ? a : b) == TL_OK && tl_optimizer_step(o, w.session) == TL_OK);
+    }
+    const float *after = tl_model_values(w.model);
+    for (int v = 0; v < V; v++) cr_assert((after[v * U] != before[v * U]) == (v == 1), "row %d", v);
+    tl_optimizer_free(o);
+    end(&w);
+}
+
 /* Norm, clipping and a plain update go by the used rows as far as the others are zero: the same bits as by all. */
 Test(rows, leaving_out_zeros_changes_no_bit)
 {

@@ -76,6 +76,14 @@ Test(schedule, restarts_at_the_very_update)
         }
 }
 
+Test(schedule, restarts_where_lengths_are_no_integers)
+{
+    const tl_schedule s = tl_cosine_restarts(.lr = 1, .steps = 100, .growth = 1.1); /* 100, 110, 121, 133.1 ... long */
+    for (int64_t k = 0; k < 465; k++)
+        cr_assert((tl_schedule_at(s, k) > 0.999999) == (k == 0 || k == 100 || k == 210 || k == 331), "%lld",
+                  (long long)k);
+}
+
 Test(schedule, warms_up_to_where_it_starts)
 {
     RATES(tl_cosine_decay(.lr = 8, .steps = 2, .warmup = 4), 0, 2, 4, 6, 8, 4, 0, 0);
@@ -180,6 +188,9 @@ Test(plateau, waits_as_keras_and_as_pytorch_do)
     PLATEAU(.patience = 1 AND.cooldown = 2, 9, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625);
     PLATEAU(.patience = 1 AND.cooldown = 2 AND.style = TL_TORCH, 9, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25);
     PLATEAU(.patience = 2 AND.min_lr = 0.4, 9, 1, 1, 1, 0.5, 0.5, 0.4, 0.4, 0.4, 0.4);
+    tl_plateau_state s = { 0 }; /* below .min_lr already: it is not raised */
+    for (int k = 0; k < 8; k++)
+        cr_assert(tl_plateau_next(&(tl_plateau){ .patience = 1, .min_lr = 0.4, .style = k / 4 }, &s, 1, 0.1) == 0.1);
     PLATEAU(.highest = false, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1); /* patience is 10 */
 }
 
