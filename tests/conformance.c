@@ -37,6 +37,8 @@ static const struct {
     { "*hard_sigmoid", NULL, NULL, 4e-8 },
     { "keras_*", "activation", "hard_sigmoid", 4e-7 },
     { "keras_*", "recurrent_activation", "hard_sigmoid", 4e-7 },
+    /* Trajectories: what a step rounds off goes on through all that follow. */
+    { "*optim_*", NULL, NULL, 1e-7 },
     /* PyTorch's softplus is x above 20: without e^-20 = 2.1e-9. */
     { "*softplus", NULL, NULL, 3e-9 },
     { "*mish", NULL, NULL, 3e-9 },
