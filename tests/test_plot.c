@@ -275,7 +275,7 @@ Test(svg, is_the_same_in_every_locale)
     static const char *const comma[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE" };
     bool found = false;
     for (int k = 0; k < COUNT(comma) && !found; k++) found = setlocale(LC_ALL, comma[k]);
-    if (!found) cr_log_warn("no locale with a decimal comma is installed: not tested");
+    if (!found) puts("# not tested: no locale with a decimal comma is installed");
     tl_bytes b = svg_of(&p, 1);
     cr_assert_str_eq(a.data, b.data);
     tl_bytes_free(&a);
