@@ -78,6 +78,7 @@ TL_API const char *tl_status_name(tl_status status);
 /* The sentence that belongs to the last status other than TL_OK that this thread was given; "" if there was none.
  * Valid until the next failure in this thread. */
 TL_API const char *tl_message(void);
+TL_API tl_status tl_message_status(void); /* that status: for functions that return NULL */
 
 /* ---- library-wide ------------------------------------------------------------------------------------------- */
 

@@ -25,10 +25,13 @@ const char *tl_status_name(tl_status status)
 }
 
 static _Thread_local char message[1024];
+static _Thread_local tl_status last;
 static void (*log_fn)(void *data, tl_status status, const char *message);
 static void *log_data;
 
 const char *tl_message(void) { return message; }
+
+tl_status tl_message_status(void) { return last; }
 
 void tl_set_log(void (*log)(void *data, tl_status status, const char *message), void *data)
 {
@@ -39,7 +42,7 @@ void tl_set_log(void (*log)(void *data, tl_status status, const char *message), 
 tl_status tl_report_text(tl_status status, const char *sentence)
 {
     snprintf(message, sizeof message, "%s", sentence);
-    return status;
+    return last = status;
 }
 
 tl_status tl_report(tl_status status, const char *format, ...)
