@@ -2,6 +2,7 @@
 #include "train/terminal.h"
 #include "train/train.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -77,23 +78,118 @@ static void draw(tl_progress *p, double time, const char *text)
     fflush(p->out);
 }
 
+/* ---- steps of an epoch, as Keras shows them ----------------------------------------------------------------- */
+
+tl_progress tl_progress_steps(FILE *out, int64_t total, bool brief)
+{
+    tl_progress p = tl_progress_begin(out, "", total, "step");
+    p.steps = true;
+    if (total < 1) p.total = 0;
+    if (brief) p.terminal = false, p.shown = INFINITY;
+    return p;
+}
+
+/* "3s", "1:05", "1:02:05" */
+static void print_left(char *text, size_t size, double seconds)
+{
+    if (seconds > 60) print_time(text, size, seconds);
+    else snprintf(text, size, "%.0fs", seconds);
+}
+
+/* "50ms/step": of all steps but the first, in which a plan is made. */
+static double print_step_time(const tl_progress *p, double time, char *text, size_t size)
+{
+    static const struct {
+        double scale;
+        const char *unit;
+    } units[] = { { 1, "s" }, { 1e3, "ms" }, { 1e6, "us" } };
+    const double seconds = p->done > 1 ? (time - p->first) / (double)(p->done - 1) : p->done == 1 ? time - p->start : 0;
+    const int k = seconds >= 1 || seconds == 0 ? 0 : seconds >= 1e-3 ? 1 : 2;
+    snprintf(text, size, "%.0f%s/%s", seconds * units[k].scale, units[k].unit, p->unit);
+    return seconds;
+}
+
+/* "12/782", "12/Unknown" */
+static int print_count(const tl_progress *p, char *text, size_t size)
+{
+    const int width = snprintf(NULL, 0, "%lld", (long long)p->total);
+    return p->total ? snprintf(text, size, "%*lld/%lld", width, (long long)p->done, (long long)p->total)
+                    : snprintf(text, size, "%lld/Unknown", (long long)p->done);
+}
+
+/* "12/782 ━━━━━━━━━━━━━━━━━━━━ 3s 50ms/step - accuracy: 0.33 - loss: 2.06": the part that is done in green, as much of it as
+ * fits the terminal. */
+static void draw_steps(tl_progress *p, double time, const char *text, bool end)
+{
+    char count[48], each[32], left[32], rest[512];
+    const int room = tl_terminal_columns(p->out) - 1;
+    int width = print_count(p, count, sizeof count);
+    const double step = print_step_time(p, time, each, sizeof each);
+    print_left(left, sizeof left, end || !p->total ? time - p->start : step * (double)(p->total - p->done));
+    snprintf(rest, sizeof rest, " %s %s%s", left, each, text);
+    fprintf(p->out, "\r%s ", count);
+    width++;
+    if (p->total && width + BAR < room) {
+        const int full = (int)(BAR * p->done / p->total);
+        for (int i = 0; i < BAR; i++) fputs(i == 0 && full ? "\033[32m━" : i == full ? "\033[0m━" : "━", p->out);
+        fputs("\033[0m", p->out);
+        width += BAR;
+    }
+    width += fprintf(p->out, "%.*s", room > width ? room - width : 0, rest);
+    fprintf(p->out, "%*s%s", p->width > width ? p->width - width : 0, "", end ? "\n" : "");
+    p->width = width;
+    fflush(p->out);
+}
+
+/* "782/782 - 38s - 50ms/step - accuracy: 0.33 - loss: 2.06" */
+static void print_steps(tl_progress *p, double time, const char *text)
+{
+    char count[48], each[32], passed[32];
+    print_count(p, count, sizeof count);
+    print_step_time(p, time, each, sizeof each);
+    print_left(passed, sizeof passed, time - p->start);
+    fprintf(p->out, "%s - %s - %s%s\n", count, passed, each, text);
+    fflush(p->out);
+}
+
+/* ---- both ---------------------------------------------------------------------------------------------------- */
+
+static int tenths_of(const tl_progress *p) { return p->total ? (int)(10 * p->done / p->total) : 0; }
+
+static bool due(const tl_progress *p, double time)
+{
+    if (p->terminal) return 1000 * (time - p->shown) >= REDRAW_MS;
+    const int tenths = tenths_of(p);
+    return tenths != p->tenths && tenths != 10 && time - p->shown >= PLAIN_SECONDS;
+}
+
+bool tl_progress_due(tl_progress *p, int64_t done)
+{
+    if (!p->out) return false;
+    const double time = now();
+    p->done = done < p->total || !p->total ? done : p->total;
+    if (!p->first && done) p->first = time;
+    return due(p, time);
+}
+
 void tl_progress_show(tl_progress *p, int64_t done, const char *text)
 {
-    p->done = done < p->total ? done : p->total;
-    if (!p->out) return;
+    if (!tl_progress_due(p, done)) return;
     const double time = now();
-    if (p->terminal) {
-        if (1000 * (time - p->shown) < REDRAW_MS) return;
-        draw(p, time, text ? text : "");
+    if (!text) text = "";
+    if (p->steps && p->terminal) {
+        draw_steps(p, time, text, false);
+    } else if (p->steps) {
+        print_steps(p, time, text);
+    } else if (p->terminal) {
+        draw(p, time, text);
     } else {
-        const int tenths = (int)(10 * p->done / p->total);
-        if (tenths == p->tenths || tenths == 10 || time - p->shown < PLAIN_SECONDS) return;
         char rate[64];
         print_rate(p, time - p->start, rate, sizeof rate);
-        fprintf(p->out, "%s  %3d %%  %s  %s\n", p->label, 10 * tenths, rate, text ? text : "");
+        fprintf(p->out, "%s  %3d %%  %s  %s\n", p->label, 10 * tenths_of(p), rate, text);
         fflush(p->out);
-        p->tenths = tenths;
     }
+    p->tenths = tenths_of(p);
     p->shown = time;
 }
 
@@ -101,6 +197,11 @@ double tl_progress_end(tl_progress *p, const char *text)
 {
     const double seconds = now() - p->start;
     if (!p->out) return seconds;
+    if (p->steps) {
+        if (p->terminal) draw_steps(p, p->start + seconds, text ? text : "", true);
+        else print_steps(p, p->start + seconds, text ? text : "");
+        return seconds;
+    }
     char rate[64], line[512];
     print_rate(p, seconds, rate, sizeof rate);
     const int n = snprintf(line, sizeof line, "%s  %.1f s  %s  %s", p->label, seconds, rate, text ? text : "");

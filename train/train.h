@@ -51,10 +51,10 @@ typedef struct tl_trainer_opts {
     tl_optimizer_desc optimizer; /* default: tl_adam() */
     double clip_value;           /* above 0: the optimizer's .clip_value, for short */
     double clip_norm;            /* above 0: the optimizer's .clip_norm, likewise */
-    uint64_t key;     /* of whatever else the model function depends on: see tl_trainer_set_key */
-    int plans;        /* kept at once, the least recently used being dropped; default 64 */
-    FILE *explain;    /* what the compiler made of each plan is written there (tl_explain); default: nowhere */
-    int lengths;      /* in[this] tells which steps are real: buckets, see above. TL_ZERO: in[0]; default: none */
+    uint64_t key;                /* of whatever else the model function depends on: see tl_trainer_set_key */
+    int plans;                   /* kept at once, the least recently used being dropped; default 64 */
+    FILE *explain; /* what the compiler made of each plan is written there (tl_explain); default: nowhere */
+    int lengths;   /* in[this] tells which steps are real: buckets, see above. TL_ZERO: in[0]; default: none */
 } tl_trainer_opts;
 
 /* NULL on failure (tl_message() says why). Free with tl_trainer_free(), before the model. */
@@ -84,10 +84,358 @@ typedef enum tl_mode { TL_TRAIN = 1, TL_TEST, TL_PREDICT } tl_mode;
 TL_API tl_session *tl_trainer_session(tl_trainer *trainer, tl_mode mode); /* NULL for no mode, or no trainer */
 TL_API tl_optimizer *tl_trainer_optimizer(tl_trainer *trainer);
 
+/* The inputs of the last step as the model function saw them: with .lengths, in their bucket's T. They describe the memory
+ * that the step was given, or the trainer's own, which the next step overwrites. NULL before the first step. */
+TL_API const tl_array *tl_trainer_inputs(const tl_trainer *trainer, int *n);
+
 TL_API void tl_trainer_reset_states(tl_trainer *trainer);          /* of all three sessions, to their initial values */
 TL_API double tl_trainer_norm(const tl_trainer *trainer);          /* of all gradients together, before clip_norm */
 TL_API int tl_trainer_plans(const tl_trainer *trainer);            /* how many are kept at present */
 TL_API void tl_trainer_set_key(tl_trainer *trainer, uint64_t key); /* plans of other keys are kept, but not used */
+
+/* ---- history ------------------------------------------------------------------------------------------------ */
+
+/* A table of numbers by name and epoch: what tl_fit() tells of a run. Names are sorted; a number that an epoch does not
+ * have (no validation in it) is NaN. */
+typedef struct tl_history tl_history;
+
+/* A number by name: "loss", "accuracy", "val_loss", "learning_rate". */
+typedef struct tl_named_number {
+    char name[48];
+    double value;
+} tl_named_number;
+
+TL_API tl_history *tl_history_new(void);          /* an empty one; NULL if memory is short */
+TL_API void tl_history_free(tl_history *history); /* NULL is harmless */
+
+TL_API int64_t tl_history_epochs(const tl_history *history);             /* how many rows */
+TL_API int64_t tl_history_epoch(const tl_history *history, int64_t row); /* the epoch's number; -1 if there is none */
+TL_API int tl_history_names(const tl_history *history);
+TL_API const char *tl_history_name(const tl_history *history, int k); /* NULL outside 0 ... names - 1 */
+TL_API double tl_history_value(const tl_history *history, const char *name, int64_t row); /* NaN if there is none */
+/* One column, a number for each row; NULL if there is none of that name. Valid until a row is added. */
+TL_API const double *tl_history_values(const tl_history *history, const char *name);
+
+/* Adds a row, or replaces the one of that epoch and drops those after it: epochs ascend. All or nothing. */
+TL_API tl_status tl_history_add(tl_history *history, int64_t epoch, const tl_named_number *logs, int n);
+
+/* The table, for people; and as csv: "epoch" (from 0), then the names, "NA" where there is none. TL_E_FILE. */
+TL_API void tl_history_print(const tl_history *history, FILE *out);
+TL_API tl_status tl_history_write_csv(const tl_history *history, const char *path);
+
+/* ---- what is kept for a resume ------------------------------------------------------------------------------ */
+
+/* Named numbers, arrays and texts on their way to a checkpoint or back. Whoever has something to keep names it once, in
+ * one function that serves both ways: saving, the values are copied into the store; loading, they are set from it.
+ *
+ *     static tl_status keep(tl_store *store, void *ctx)
+ *     {
+ *         struct early *e = ctx;
+ *         tl_store_number(store, "best", &e->best);
+ *         tl_store_whole(store, "wait", &e->wait);
+ *         return tl_store_status(store);
+ *     }
+ *
+ * The first error is kept, and every call after it does nothing. What is loaded but not there is TL_E_NAME, of another
+ * kind or shape TL_E_FORMAT; then nothing of it was set. */
+typedef struct tl_store tl_store;
+
+TL_API tl_store *tl_store_new(void);        /* an empty one, for saving; NULL if memory is short */
+TL_API void tl_store_free(tl_store *store); /* NULL is harmless */
+TL_API bool tl_store_loading(const tl_store *store);
+TL_API tl_status tl_store_status(const tl_store *store);
+/* Records an error of the caller's own (the first wins), with the sentence that tl_report() was given. Returns it. */
+TL_API tl_status tl_store_fail(tl_store *store, tl_status status);
+
+TL_API tl_status tl_store_number(tl_store *store, const char *name, double *x); /* exact, NaN and infinities too */
+TL_API tl_status tl_store_whole(tl_store *store, const char *name, int64_t *n); /* exact up to 64 bits */
+TL_API tl_status tl_store_flag(tl_store *store, const char *name, bool *yes);
+/* n numbers: saving, they are copied; loading, there must be as many. */
+TL_API tl_status tl_store_numbers(tl_store *store, const char *name, double *x, int64_t n);
+/* An array of any shape and type. Loading, *a describes the store's own memory, valid as long as the store is. */
+TL_API tl_status tl_store_array(tl_store *store, const char *name, tl_array *a);
+/* Likewise a text; NULL is saved as none, and comes back as NULL. */
+TL_API tl_status tl_store_text(tl_store *store, const char *name, const char **text);
+/* All parameters and states of a model, by path; loading, *model NULL becomes a new one of the type that was saved
+ * (the caller frees it), and a model that is there is written to. Saving NULL saves that there is none. */
+TL_API tl_status tl_store_model(tl_store *store, const char *name, tl_model **model);
+
+/* All names from here to the matching leave get `name/` in front: stores of several owners are one. */
+TL_API void tl_store_enter(tl_store *store, const char *name);
+TL_API void tl_store_leave(tl_store *store);
+
+/* For who writes the file: what a store holds, under the names with all that is in front of them; and a store to load
+ * from such arrays and texts, which are copied. NULL if memory is short. */
+TL_API const tl_named_array *tl_store_arrays(const tl_store *store, int *n);
+TL_API const tl_named_text *tl_store_texts(const tl_store *store, int *n);
+TL_API tl_store *tl_store_load(const tl_named_array *arrays, int n, const tl_named_text *texts, int n_texts);
+
+/* ---- callbacks ---------------------------------------------------------------------------------------------- */
+
+/* Where a tl_fit() is. Callbacks read it; what they may write is said. Epochs and batches count from 0. */
+typedef struct tl_fit_state {
+    size_t size;
+    tl_trainer *trainer; /* with the optimizer (learning rate), and the sessions of training and of validation */
+    tl_model *model;
+    tl_model_fn fn; /* the model function, and its `user` */
+    void *user;
+    int64_t epoch, epochs;  /* the present one, and where to end: .epochs. Who resumes sets epoch in train_begin */
+    int64_t batch, batches; /* batch_end: the one just made. Otherwise: made so far in this epoch (who resumes in the
+                               midst of an epoch sets it in train_begin). batches: in an epoch; -1 if not known */
+    int64_t samples;        /* of this epoch so far */
+    bool validation;        /* is there data for it? */
+    uint64_t seed;          /* of the order of samples, which depends on it and the epoch alone */
+    bool stop;              /* may be set: the run ends in order, as if it were over, but see tl_callback */
+    tl_status status;       /* train_end: TL_OK, or why the run fails. batch_end: TL_OK, or TL_E_NONFINITE */
+    const tl_named_number
+        *logs;  /* batch_end: means of the epoch so far; epoch_end: the epoch's, with val_ after validation */
+    int n_logs; /* sorted by name */
+    tl_history *history;
+    struct tl_callback *callbacks;
+    int n_callbacks;
+    FILE *out; /* where the run prints, NULL: nowhere */
+    int verbose;
+    struct tl_fit_inner *inner; /* the library's own */
+} tl_fit_state;
+
+/* One of the logs; NaN if there is none of that name. tl_fit_set_log: adds or changes one, from epoch_end, for the
+ * callbacks that follow and for the history (Keras' callbacks add "learning_rate" so). */
+TL_API double tl_fit_log(const tl_fit_state *state, const char *name);
+TL_API tl_status tl_fit_set_log(tl_fit_state *state, const char *name, double value);
+
+/* Saves or loads where a run is: epoch, batch, sums and metrics of the present epoch, history, and what the callbacks
+ * keep, each under its name and number. Saved in epoch_end, it is the beginning of the next epoch; in batch_end, the
+ * next batch. Parameters, optimizer and sessions are not in it: they are the trainer's. Loading (train_begin of a callback
+ * that is .last) lets the run go on from there; TL_E_FORMAT if metrics or callbacks are others than were saved. */
+TL_API tl_status tl_fit_keep(tl_fit_state *state, tl_store *store);
+
+/* Functions that tl_fit() calls, in the order of the callbacks; any may be NULL. A user's own is a literal:
+ *     (tl_callback){ .name = "sample", .ctx = &net, .epoch_end = show_sample }
+ *
+ * train_begin comes before the first epoch, and train_end after the last, after a failure too (then state->status says
+ * which). A function that returns another status than TL_OK ends the run, which fails with that status and with a
+ * sentence that names the callback. `state->stop` ends it well: set in epoch_begin, before that epoch; in batch_end,
+ * after that batch: the epoch stays unfinished, with no validation, no epoch_end and no line in the history; in
+ * epoch_end, after that epoch.
+ *
+ * batch_end is also called for a batch whose loss is not finite, with state->status TL_E_NONFINITE and the logs as they
+ * are before it: who sets `stop` then lets the run end well (tl_nan_stop); otherwise it fails.
+ *
+ * keep saves and loads what the callback has learned so far, called after train_begin. tl_fit() takes its callbacks over:
+ * it calls free on each of them in the end, whatever happens. */
+typedef struct tl_callback {
+    const char *name; /* in messages and checkpoints; static */
+    void *ctx;
+    tl_status (*train_begin)(tl_fit_state *state, void *ctx);
+    tl_status (*epoch_begin)(tl_fit_state *state, void *ctx);
+    tl_status (*batch_end)(tl_fit_state *state, void *ctx);
+    tl_status (*epoch_end)(tl_fit_state *state, void *ctx);
+    tl_status (*train_end)(tl_fit_state *state, void *ctx);
+    tl_status (*keep)(tl_store *store, void *ctx);
+    void (*free)(void *ctx);
+    bool last;        /* called after all that are not, and after the history has its line: who saves sees all done, who
+                         resumes comes after all have begun */
+    tl_status status; /* of making it: tl_fit() fails with it before anything else */
+} tl_callback;
+
+/* For callbacks that no tl_fit() was given. */
+TL_API void tl_callback_free(tl_callback *callback);
+
+/* ---- fit, evaluate, predict --------------------------------------------------------------------------------- */
+
+typedef struct tl_fit_opts {
+    size_t size;
+    /* as in tl_trainer_opts; or a trainer made beforehand, which then brings all of these: a further tl_fit() on it goes
+     * on with its moments and learning rate */
+    void *user;
+    tl_optimizer_desc optimizer;
+    double clip_value, clip_norm;
+    int lengths;
+    FILE *explain;
+    tl_trainer *trainer;
+
+    int64_t epochs;        /* the number of the epoch to stop before (default 1) ... */
+    int64_t initial_epoch; /* ... and of the first one, from 0 */
+    int64_t batch;         /* samples in one (default 32; the last of an epoch may have fewer) */
+    bool drop_last;        /* no short last batch */
+    bool no_shuffle;  /* samples in their order; default: a new order each epoch, from .seed and its number (data that
+                              comes as a stream stays as it comes) */
+    int64_t buckets;  /* rows of like length come together, as in tl_loader_opts, and ... */
+    int by;           /* ... the ragged field whose lengths count for that */
+    bool keep_states; /* states of stateful layers go on from epoch to epoch (Keras); default: initial ones */
+    uint64_t seed;    /* of the orders; default: the model's */
+
+    double validation_split;      /* in (0, 1): of n samples the last n - floor(n (1 - this)) are not trained on */
+    const tl_dataset *validation; /* or other data. Their loss and metrics get names with val_ in front */
+    int64_t validation_every;     /* in epochs (default 1) */
+
+    const struct tl_metric_desc *metrics;
+    int n_metrics;
+    tl_callback *callbacks; /* taken over, see tl_callback */
+    int n_callbacks;
+    tl_history *
+        *history; /* where the run is told epoch by epoch, there after a failure too; *history NULL: a new one is
+                             made, otherwise rows are added. Free with tl_history_free() */
+    FILE *out;    /* where progress is printed; default nowhere */
+    int verbose;  /* 1 (default): a line that moves, on a terminal; 2: a line an epoch; TL_ZERO: nothing */
+} tl_fit_opts;
+
+/* Trains a model function on a dataset as Keras' fit() does: .epochs times over all batches, each a step of a trainer
+ * (tl_train_step); after each epoch, with validation data, a pass over these in test mode (dropout off, nothing learned).
+ * The model function returns the mean loss over the batch, penalties included. An epoch's "loss" is the mean of the batch
+ * losses weighted by the batches' samples, each measured before its update; metrics are streamed over the epoch
+ * likewise. Weights, lengths and masks are fields of the dataset, and so inputs of the model function.
+ *
+ *     tl_history *history = NULL;
+ *     if (tl_fit(model, next_char, data, .optimizer = tl_adam(.lr = 1e-3), .epochs = 20, .validation_split = 0.2,
+ *                .metrics = (tl_metric_desc[]){ tl_accuracy() }, .n_metrics = 1, .history = &history, .out = stdout,
+ *                .callbacks = (tl_callback[]){ tl_early_stopping(.patience = 3) }, .n_callbacks = 1))
+ *         return fail(tl_message());
+ *
+ * Errors, after which the model is as the last good step left it and *history has all epochs that were finished: those of
+ * loader, step (TL_E_NONFINITE: a loss that is not finite) and metrics, whose sentence then names epoch and batch, and
+ * those of callbacks. All sentences begin with the line of this call. */
+TL_API tl_status tl_fit_opt(tl_place at, tl_model *model, tl_model_fn fn, tl_dataset *data, const tl_fit_opts *o);
+
+typedef struct tl_evaluate_opts {
+    size_t size;
+    void *user;
+    int lengths;         /* as in tl_trainer_opts */
+    tl_trainer *trainer; /* one made beforehand, whose plans serve again; then .user and .lengths are its */
+    int64_t batch;       /* samples in one (default 32) */
+    const struct tl_metric_desc *metrics;
+    int n_metrics;
+    int batch_axis; /* tl_predict: which axis of the output counts samples. Default: 1 from rank 3 on ([T, B, ...]), else
+                       0 ([B], [B, C]); TL_ZERO: 0 */
+    FILE *out;      /* where progress is printed; default nowhere */
+    int verbose;    /* as in tl_fit_opts */
+} tl_evaluate_opts;
+
+/* The loss in test mode, weighted as in tl_fit, into results[0], and the metrics, in their order, into results[1 ...]. */
+TL_API tl_status tl_evaluate_opt(tl_place at, tl_model *model, tl_model_fn fn, tl_dataset *data, double *results,
+                                 const tl_evaluate_opts *o);
+
+/* What the model function marked as `output` for every sample, in the order of the dataset, in one array, sample first
+ * like a dataset's fields: outputs [B, ...] of batches become [N, ...], and time-major ones [T, B, ...] become [N, T, ...].
+ * Where T differs from batch to batch, it is the longest, and shorter ones are followed by zeros. Targets may be fields that
+ * are absent (TL_ABSENT_ARRAY). *out is to be freed with tl_array_free(); its data is NULL after a failure.
+ * TL_E_SHAPE: an output whose batch axis does not have the batch's samples. */
+TL_API tl_status tl_predict_opt(tl_place at, tl_model *model, tl_model_fn fn, tl_dataset *data, const char *output,
+                                tl_array *out, const tl_evaluate_opts *o);
+
+#ifndef __cplusplus
+#define tl_fit(model, fn, ...) TL_FIT_(model, fn, __VA_ARGS__, .size = sizeof(tl_fit_opts))
+#define TL_FIT_(model, fn, data, ...) tl_fit_opt(TL_HERE, (model), (fn), (data), &(tl_fit_opts){ __VA_ARGS__ })
+#define tl_evaluate(model, fn, data, ...) TL_EVALUATE_(model, fn, data, __VA_ARGS__, .size = sizeof(tl_evaluate_opts))
+#define TL_EVALUATE_(model, fn, data, results, ...)                                                                    \
+    tl_evaluate_opt(TL_HERE, (model), (fn), (data), (results), &(tl_evaluate_opts){ __VA_ARGS__ })
+#define tl_predict(model, fn, data, output, ...)                                                                       \
+    TL_PREDICT_(model, fn, data, output, __VA_ARGS__, .size = sizeof(tl_evaluate_opts))
+#define TL_PREDICT_(model, fn, data, output, to, ...)                                                                  \
+    tl_predict_opt(TL_HERE, (model), (fn), (data), (output), (to), &(tl_evaluate_opts){ __VA_ARGS__ })
+#endif
+
+/* ---- ready-made callbacks ----------------------------------------------------------------------------------- */
+
+/* Each is a function that returns a tl_callback for one tl_fit(), with options as elsewhere. Texts that they are given are
+ * not copied. What cannot be made carries its status, with which tl_fit() then fails.
+ *
+ * A `monitor` is one of the logs, by name. Missing logs are TL_E_NAME, but for those of validation in an epoch without
+ * one, which then does not count. */
+
+/* Is the smaller or the larger number the better? Auto: of losses, errors and perplexities the smaller, of the other metrics
+ * the larger; TL_E_ARGUMENT for a log that is neither. */
+typedef enum tl_better { TL_AUTO, TL_SMALLER, TL_LARGER } tl_better;
+
+/* What an early stopping has seen: for the caller who wants to know. */
+typedef struct tl_early_stopping_result {
+    double best;
+    int64_t best_epoch;    /* from 0 */
+    int64_t stopped_epoch; /* the last one that was run; 0: it did not stop */
+} tl_early_stopping_result;
+
+typedef struct tl_early_stopping_opts {
+    size_t size;
+    const char *monitor; /* default "val_loss" */
+    tl_better mode;
+    double min_delta;  /* better means: by more than this (default 0) */
+    int64_t patience;  /* epochs in a row that may fail to be better (default 0) */
+    double baseline;   /* above 0: as long as the best is not better than this, patience runs out all the same */
+    bool restore_best; /* in the end the model gets the parameters and states of its best epoch, after a failure too */
+    int64_t start_from_epoch;         /* those before do not count */
+    tl_early_stopping_result *result; /* filled in in the end; NULL: not wanted */
+} tl_early_stopping_opts;
+
+/* Stops when the monitor has not become better for .patience epochs (never after the first epoch), as Keras'
+ * EarlyStopping decides. */
+TL_API tl_callback tl_early_stopping_opt(const tl_early_stopping_opts *o);
+
+typedef struct tl_reduce_lr_opts {
+    size_t size;
+    const char *monitor; /* default "val_loss" */
+    tl_better mode;
+    tl_plateau plateau; /* .patience, .factor, .min_delta, .cooldown, .min_lr, .style; .highest is told by mode */
+    FILE *out;          /* where it says so; default nowhere */
+} tl_reduce_lr_opts;
+
+/* Lowers the learning rate when the monitor no longer gets better: Keras' ReduceLROnPlateau, or PyTorch's
+ * (tl_plateau). The log "learning_rate" is the rate of the epoch. */
+TL_API tl_callback tl_reduce_lr_opt(const tl_reduce_lr_opts *o);
+
+typedef struct tl_learning_rate_opts {
+    size_t size;
+    double (*fn)(int64_t epoch, double lr, void *user); /* the rate for an epoch, from 0, and the rate before; or ... */
+    void *user;
+    tl_schedule
+        schedule; /* ... a schedule, by the number of the epoch; its .lr is by default the optimizer's at first */
+} tl_learning_rate_opts;
+
+/* Sets the learning rate at the beginning of each epoch (Keras' LearningRateScheduler); log "learning_rate". */
+TL_API tl_callback tl_learning_rate_opt(const tl_learning_rate_opts *o);
+
+/* Lets a run end well where a loss is not finite, in place of failing (Keras' TerminateOnNaN). */
+TL_API tl_callback tl_nan_stop(void);
+
+typedef struct tl_csv_log_opts {
+    size_t size;
+    char separator; /* default ',' */
+    bool append;    /* rows of earlier epochs stay, those of this and later ones go; default: a new file */
+} tl_csv_log_opts;
+
+/* Writes the logs of each epoch as a row of a file: "epoch" (from 0), then the names, sorted; "NA" where one is missing.
+ * What the first epoch has (and val_ of it, with validation) are the columns. Each row is in the file at once. */
+TL_API tl_callback tl_csv_log_opt(const char *path, const tl_csv_log_opts *o);
+
+typedef struct tl_text_sample_opts {
+    size_t size;
+    const char *prompt; /* default: the vocabulary's first symbol */
+    int64_t length;     /* symbols to be drawn (default 200) */
+    int64_t every;      /* epochs (default 1) */
+    double temperature; /* as in tl_decode_opts, likewise the next two; the seed is another each epoch */
+    int top_k;
+    uint64_t seed;
+    tl_model_fn step; /* the step function (default: the model function itself), and its `user` (default: the run's) */
+    void *user;
+    FILE *out; /* default: where the run prints */
+} tl_text_sample_opts;
+
+/* After an epoch, writes text drawn from the model with tl_sample(): the prompt, then what follows. The network is one
+ * over ids [T, B] with states (.stateful) and marks "logits". */
+TL_API tl_callback tl_text_sample_opt(const tl_vocab *vocab, const tl_text_sample_opts *o);
+
+#ifndef __cplusplus
+/* A callback of the user's own functions: tl_lambda(.epoch_end = show, .ctx = &net). */
+#define tl_lambda(...) ((tl_callback){ __VA_ARGS__ })
+#define tl_early_stopping(...)                                                                                         \
+    tl_early_stopping_opt(&(tl_early_stopping_opts){ .size = sizeof(tl_early_stopping_opts), __VA_ARGS__ })
+#define tl_reduce_lr(...) tl_reduce_lr_opt(&(tl_reduce_lr_opts){ .size = sizeof(tl_reduce_lr_opts), __VA_ARGS__ })
+#define tl_learning_rate(...)                                                                                          \
+    tl_learning_rate_opt(&(tl_learning_rate_opts){ .size = sizeof(tl_learning_rate_opts), __VA_ARGS__ })
+#define tl_csv_log(...) TL_CSV_LOG_(__VA_ARGS__, .size = sizeof(tl_csv_log_opts))
+#define TL_CSV_LOG_(path, ...) tl_csv_log_opt((path), &(tl_csv_log_opts){ __VA_ARGS__ })
+#define tl_text_sample(...) TL_TEXT_SAMPLE_(__VA_ARGS__, .size = sizeof(tl_text_sample_opts))
+#define TL_TEXT_SAMPLE_(vocab, ...) tl_text_sample_opt((vocab), &(tl_text_sample_opts){ __VA_ARGS__ })
+#endif
 
 /* ---- decoding ----------------------------------------------------------------------------------------------- */
 
@@ -180,11 +528,18 @@ typedef struct tl_progress {
     int64_t total, done;
     double start, shown; /* seconds of a monotonic clock */
     int tenths, width;   /* shown so far; of the last line on a terminal */
-    bool terminal;
+    bool terminal, steps;
+    double first; /* when the first step was done */
 } tl_progress;
 
 /* `total` units are to be done; `unit` names them in the rate: (stdout, "epoch 1/20", 22451, "chars"). */
 TL_API tl_progress tl_progress_begin(FILE *out, const char *label, int64_t total, const char *unit);
+/* The line that Keras shows for an epoch of `total` steps (-1: not known): "12/782 ━━━━ 3s 50ms/step" and then the text;
+ * the time is what is left, in the end what has passed. In a file or pipe, and with `brief` anywhere: "782/782 - 38s -
+ * 50ms/step" and the text, `brief` only in the end. */
+TL_API tl_progress tl_progress_steps(FILE *out, int64_t total, bool brief);
+/* Will tl_progress_show() show anything at `done`? So that text is made only where it is seen. */
+TL_API bool tl_progress_due(tl_progress *p, int64_t done);
 /* `done` units in all are done; `text` (NULL: none) is shown at the end of the line: "loss 1.234". */
 TL_API void tl_progress_show(tl_progress *p, int64_t done, const char *text);
 /* The final line. Returns the seconds since tl_progress_begin(). */

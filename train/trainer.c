@@ -1,6 +1,6 @@
 /* train/trainer.c - steps over a cache of plans, with the proof that a model function records the same thing again. */
 #include "train/buckets.h"
-#include "train/train.h"
+#include "train/fit.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,11 +32,12 @@ struct tl_trainer {
     cached once;       /* of a function that looked at values: good for this step only */
     tl_array *present; /* the inputs that are there, in the form of tl_run() */
     tl_tensor *handles;
-    tl_array *shaped; /* the inputs, with steps as many as their bucket has */
-    int room;         /* of the three above */
-    tl_room longer;   /* memory of those that became longer */
-    int lengths;      /* the input that tells which steps are real; -1: none does */
-    bool explained;   /* a plan that is good for one step only */
+    tl_array *shaped; /* the inputs of the last step, n_shaped, with steps as many as their bucket has */
+    int n_shaped;
+    int room;       /* of the three above */
+    tl_room longer; /* memory of those that became longer */
+    int lengths;    /* the input that tells which steps are real; -1: none does */
+    bool explained; /* a plan that is good for one step only */
     uint64_t clock;
 };
 
@@ -170,12 +171,13 @@ static tl_status check_inputs(tl_trainer *t, const tl_array *inputs, int n)
     return make_room(t, n);
 }
 
-/* Where an input tells which steps are real: the inputs as their bucket has them. What is predicted keeps its length. */
-static tl_status shape_inputs(tl_trainer *t, tl_mode mode, const tl_array **inputs, int n)
+/* The inputs into t->shaped; where one of them tells which steps are real, as their bucket has them. What is predicted keeps
+ * its length. */
+static tl_status shape_inputs(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n)
 {
-    if (mode == TL_PREDICT || t->lengths < 0 || t->lengths >= n || absent(&(*inputs)[t->lengths])) return TL_OK;
-    memcpy(t->shaped, *inputs, (size_t)n * sizeof *t->shaped);
-    *inputs = t->shaped;
+    if (n) memcpy(t->shaped, inputs, (size_t)n * sizeof *t->shaped);
+    t->n_shaped = n;
+    if (mode == TL_PREDICT || t->lengths < 0 || t->lengths >= n || absent(&t->shaped[t->lengths])) return TL_OK;
     return tl_bucket_inputs(t->shaped, n, t->lengths, &t->longer);
 }
 
@@ -325,8 +327,9 @@ static tl_status prove(tl_trainer *t, const cached *c, const tl_array *inputs, i
 static tl_status run(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n)
 {
     tl_status status = check_inputs(t, inputs, n);
-    if (!status) status = shape_inputs(t, mode, &inputs, n);
+    if (!status) status = shape_inputs(t, mode, inputs, n);
     if (status) return status;
+    inputs = t->shaped;
     cached *c = find(t, mode, inputs, n);
     if (c) {
         status = prove(t, c, inputs, n);
@@ -387,6 +390,19 @@ tl_session *tl_trainer_session(tl_trainer *t, tl_mode mode)
 }
 
 tl_optimizer *tl_trainer_optimizer(tl_trainer *t) { return t->optimizer; }
+
+const tl_array *tl_trainer_inputs(const tl_trainer *t, int *n)
+{
+    *n = t->n_shaped;
+    return t->n_shaped ? t->shaped : NULL;
+}
+
+tl_model_fn tl_trainer_function(const tl_trainer *t, tl_model **model, void **user)
+{
+    *model = t->model;
+    *user = t->o.user;
+    return t->fn;
+}
 
 void tl_trainer_reset_states(tl_trainer *t)
 {
