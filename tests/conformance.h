@@ -31,7 +31,7 @@ typedef struct op_row {
 
 /* The families, each ended by a row of zeros. */
 extern const op_row function_rows[], tensor_rows[], layer_rows[], attention_rows[], torch_rows[], keras_rows[],
-    custom_rows[], loss_rows[], metric_rows[], optim_rows[];
+    custom_rows[], metric_rows[], loss_rows[], optim_rows[], fit_rows[], e2e_rows[];
 
 struct replay {
     const fx_case *c;
@@ -60,6 +60,12 @@ void add_loss(replay *r, tl_tensor loss); /* for losses that are no such sum */
 tl_array numbers(replay *r, const char *role, const char *name);
 void expect(replay *r, const char *role, const char *name, const double *got, int64_t n);
 int rank_of(const replay *r, const char *role, const char *name); /* -1 if there is none */
+
+/* For whole trainings: a copy of the model with the parameters that param() has set so far, to be freed with
+ * tl_model_free(); and the same parameters of a trained one, which are compared with "exp". */
+tl_model *start_model(replay *r);
+void expect_params(replay *r, const tl_model *model);
+tl_dtype replay_type(const replay *r);
 
 /* Part k of n of a vendor's tensor along an axis (n = 0: the whole), or its transpose, or its numbers in the shape given. */
 enum { FLAT = -1, LAST = -2 }; /* as an axis: all numbers in a row; the last axis */

@@ -280,6 +280,32 @@ void expect(replay *r, const char *role, const char *name, const double *got, in
     else fail(r, "%s.%s: %lld numbers, but %lld are expected", role, name, (long long)n, t ? (long long)t->count : 0LL);
 }
 
+tl_dtype replay_type(const replay *r) { return r->run->dtype; }
+
+tl_model *start_model(replay *r) { return tl_model_copy(r->run->model, 0); }
+
+void expect_params(replay *r, const tl_model *model)
+{
+    run *u = r->run;
+    if (tl_model_count(model) != u->n_map)
+        fail(r, "%d parameters, but the case has %d", tl_model_count(model), u->n_map);
+    for (size_t k = 0; k < r->c->nt; k++) {
+        const fx_tensor *t = &r->c->t[k];
+        double *all = NULL;
+        int64_t found = 0;
+        for (int i = 0; i < u->n_map && !strcmp(t->role, "exp"); i++) {
+            const mapping *m = &u->map[i];
+            if (strcmp(m->par->name, t->name) || m->par->count != t->count) continue;
+            if (!all) all = hold(u, (size_t)t->count * sizeof *all);
+            tl_array a = { .dtype = TL_F64, .data = hold(u, (size_t)m->count * sizeof *all) };
+            if (tl_model_get(model, m->path, &a)) fail(r, "%s: %s", m->path, tl_message());
+            for (int64_t e = 0; e < m->count; e++) all[source(m, e)] = ((double *)a.data)[e];
+            found += m->count;
+        }
+        if (all && found == t->count) compare(r, t, all, TL_F64);
+    }
+}
+
 static bool goes_in(const fx_tensor *t)
 {
     return !strcmp(t->role, "in") || !strcmp(t->role, "par") || !strcmp(t->role, "cot");
