@@ -165,8 +165,8 @@ static tl_status make_temporary(tl_replacement *r, size_t directory, mode_t mode
         const int error = errno;
         if (r->file >= 0 && lock_file(r->file, path, true)) {
             r->temporary = path;
-            r->lock = fcntl(r->file, F_DUPFD_CLOEXEC,
-                            3); /* the file is closed before it is renamed, the lock after it */
+            /* The file is closed before it is renamed, the lock after it. */
+            r->lock = fcntl(r->file, F_DUPFD_CLOEXEC, 3);
             return r->lock < 0 ? refuse(r->target, TL_FILE_OPEN) : TL_OK;
         }
         if (r->file >= 0) close(r->file), r->file = -1; /* taken for a leftover between the two lines above */

@@ -61,13 +61,6 @@ tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t 
 /* Makes room for `more` elements of `size` bytes behind the first n of *p; false if memory is short. */
 bool tl_make_room(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
 
-/* ---- safetensors_write.c ------------------------------------------------------------------------------------ */
-
-int64_t tl_array_bytes(const tl_array *a); /* -1 for a shape that makes no sense */
-
-/* TL_E_NAME, TL_E_ARGUMENT: names or arrays that cannot be written. */
-tl_status tl_named_arrays_check(const char *path, const tl_named_array *arrays, int n);
-
 size_t tl_element_size(tl_dtype dtype);
 /* Element i of the data, whatever its type. What is set fits it. */
 static inline double tl_element(const void *data, tl_dtype dtype, int64_t i)
@@ -153,6 +146,13 @@ const tl_word *tl_tokenizer_entry(const tl_tokenizer *t, int32_t id); /* NULL if
 
 /* TL_E_ARGUMENT where there is no tokenizer or a text is missing. */
 tl_status tl_texts_given(const char *who, const tl_tokenizer *t, const char *const *texts, int64_t n);
+
+/* ---- safetensors_write.c ------------------------------------------------------------------------------------ */
+
+int64_t tl_array_bytes(const tl_array *a); /* -1 for a shape that makes no sense */
+
+/* TL_E_NAME, TL_E_ARGUMENT: names or arrays that cannot be written. */
+tl_status tl_named_arrays_check(const char *path, const tl_named_array *arrays, int n);
 
 /* ---- utf8.c ------------------------------------------------------------------------------------------------- */
 

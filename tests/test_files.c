@@ -162,6 +162,26 @@ Test(write, what_another_is_writing_is_left_alone)
     leave();
 }
 
+/* Between the closing of one writer's file and its rename another one writes the same file. */
+static int write_before_rename(tl_file_op op, const char *path)
+{
+    if (op != TL_FILE_RENAME) return 0;
+    tl_file_hook = NULL;
+    EQUAL(tl_file_write(path, "another's", 9), TL_OK);
+    holds(path, "another's");
+    return 0;
+}
+
+Test(write, is_no_leftover_while_it_is_renamed)
+{
+    enter();
+    tl_file_hook = write_before_rename;
+    EQUAL(tl_file_write("f", "mine", 4), TL_OK);
+    holds("f", "mine");
+    EQUAL(files_here(), 1);
+    leave();
+}
+
 /* Four processes write the same file again and again, each its letter; whoever reads it meanwhile finds the work of one.
  * The first one is killed at it in the end. */
 Test(write, by_several_processes_at_once_is_always_whole)
