@@ -362,6 +362,11 @@ TL_API tl_tape *tl_scope_tape(const tl_scope *s);
 TL_API const char *tl_scope_path(const tl_scope *s); /* "" for the root */
 TL_API bool tl_training(const tl_scope *s);
 
+/* Says that scope s is a layer of this kind ("LSTM") whose output is y, for tl_tape_layers() and summaries, and returns y.
+ * The library's layers do so; your own may. The text is not copied and lives as long as the tape. What was said first of a
+ * path stands. */
+TL_API tl_tensor tl_scope_layer(tl_scope *s, const char *kind, tl_tensor y);
+
 /* The place of what is recorded: between tl_enter and tl_leave, operations without a scope of their own are recorded in
  * scope s, and whatever the library records there is blamed on `at`, the line that called it (lines outside the library
  * are named as they are). Every function that takes a scope does this, and so puts its caller's place back. */
@@ -595,6 +600,19 @@ TL_API tl_status tl_session_set_state(tl_session *session, const char *name, con
 TL_API char *tl_tape_text(const tl_tape *tape);
 TL_API char *tl_tape_dot(const tl_tape *tape);
 TL_API char *tl_plan_text(const tl_plan *plan);
+
+/* A layer of a tape: the outermost scope on a path that tl_scope_layer() was told of; or else, where there are parameters
+ * outside of such scopes, the first part of their path. */
+typedef struct tl_layer_info {
+    const char *path;                  /* "encoder/lstm"; "" where parameters are in no scope */
+    const char *kind;                  /* "LSTM"; "" if nobody said */
+    tl_shape output;                   /* dtype 0 if nobody said */
+    int64_t trainable, frozen, states; /* elements of its parameters, and of states of the model (tl_model_state) */
+} tl_layer_info;
+
+/* The layers of a tape in the order in which they were made, *n of them. Texts live as long as the list, kinds as long as
+ * the tape. NULL if memory is short; free with tl_free(). */
+TL_API tl_layer_info *tl_tape_layers(const tl_tape *tape, int *n);
 
 /* The plan as a DOT graph: instructions, and edges from who writes a value to who reads it; calls that were fused into one
  * are a cluster. In a plan of more than 120 instructions, those of one operation, shape, line and scope (the steps of a

@@ -41,7 +41,8 @@ static void begin(tl_tape *t)
     t->status = TL_OK;
     t->message[0] = 0;
     t->evaluated = false;
-    t->n = t->n_in = t->n_param = t->n_input = t->n_output = t->n_emit = t->n_next = t->n_state = t->n_tap = 0;
+    t->n = t->n_in = t->n_param = t->n_input = t->n_output = t->n_emit = t->n_next = t->n_state = t->n_layer =
+        t->n_tap = 0;
     t->n_gradient = t->n_used = 0;
     if (t->value) memset(t->value, 0, t->cap_value * sizeof *t->value);
     if (!TL_GROW(t->node, 0, t->cap)) {
@@ -108,6 +109,7 @@ void tl_tape_free(tl_tape *t)
     TL_RELEASE(t->emit, t->cap_emit);
     TL_RELEASE(t->next, t->cap_next);
     TL_RELEASE(t->state, t->cap_state);
+    TL_RELEASE(t->layer, t->cap_layer);
     TL_RELEASE(t->tap, t->cap_tap);
     TL_RELEASE(t->gradient, t->cap_gradient);
     TL_RELEASE(t->used, t->cap_used);

@@ -1,7 +1,7 @@
 /* graph/tape.h - the engine's own data. Private to graph/.
  *
  * Rooms: memory.c (allocator, arena), table.c (hash table, interned strings), status.c, model.c (parameters), tape.c
- * (nodes, handles, errors), scope.c (scopes, visits, parameters' identity), leaf.c (leaves, outputs, states), grad.c
+ * (nodes, handles, errors), scope.c (scopes, visits, parameters' identity), layer.c (a tape's layers), leaf.c (leaves, outputs, states), grad.c
  * (adjoints), execute.c (one node's kernel call; tl_eval), keep.c (values that depend on parameters alone), place.c, plan.c,
  * fuse.c, assign.c (a plan), session.c (runs), trace.c, dump.c, note.c and explain.c (what the compiler did).
  */
@@ -199,6 +199,11 @@ typedef struct tl_tape_state {
     tl_place at;
 } tl_tape_state;
 
+typedef struct tl_tape_layer { /* what tl_scope_layer() was told */
+    const char *path, *kind;
+    uint32_t output; /* node */
+} tl_tape_layer;
+
 typedef struct tl_tape_gradient {
     uint32_t param, id;
 } tl_tape_gradient;
@@ -259,6 +264,8 @@ struct tl_tape {
     uint32_t n_output, cap_output, n_emit, cap_emit, n_next, cap_next;
     tl_tape_state *state;
     uint32_t n_state, cap_state;
+    tl_tape_layer *layer;
+    uint32_t n_layer, cap_layer;
     uint32_t *tap;
     uint32_t n_tap, cap_tap;
     tl_tape_gradient *gradient;

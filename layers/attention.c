@@ -349,13 +349,17 @@ static request of_heads(const tl_multi_head_opts *o)
                       .ask = { .query_mask = o->query_mask, .causal = o->causal, .weights = o->weights } };
 }
 
+static const char *kind(const request *r) { return r->layer.heads ? "MultiHeadAttention" : "Attention"; }
+
 static tl_memory memory(tl_place at, tl_scope *s, tl_tensor value, const request *r)
 {
     const tl_place_mark mark = tl_enter(at, s);
     if (r->ask.causal || r->ask.weights || !tl_absent(r->ask.query_mask))
         tl_error_at(at, s, TL_E_ARGUMENT, "%s: .causal, .query_mask and .weights are options of tl_attend()",
                     r->layer.call);
-    const tl_memory m = remember(at, tl__inside(at, s, r->layer.name), value, r, tl_dim(value, -1));
+    tl_scope *inner = tl__inside(at, s, r->layer.name);
+    const tl_memory m = remember(at, inner, value, r, tl_dim(value, -1));
+    tl_scope_layer(inner, kind(r), m.keys);
     tl_leave(s, mark);
     return m;
 }
@@ -368,7 +372,7 @@ static tl_tensor attend_once(tl_place at, tl_scope *s, tl_tensor query, tl_tenso
     const tl_memory m = remember(at, inner, value, r, tl_dim(query, -1));
     const tl_tensor y = attend_well(at, inner, &m, query, &r->ask);
     tl_leave(s, mark);
-    return y;
+    return tl_scope_layer(inner, kind(r), y);
 }
 
 tl_memory tl_attention_memory_opt(tl_place at, tl_scope *s, tl_tensor value, const tl_attention_opts *given)

@@ -51,7 +51,7 @@ static tl_tensor conv2d(tl_place at, tl_scope *s, tl_tensor x, const tl_convolut
     return o->activation ? o->activation(y) : y;
 }
 
-#define LAYER(layer, default_name)                                                                                     \
+#define LAYER(layer, default_name, kind)                                                                               \
     tl_tensor tl_convolution##layer##_opt(tl_place at, tl_scope *s, tl_tensor x,                                       \
                                           const tl_convolution##layer##_opts *given)                                   \
     {                                                                                                                  \
@@ -59,9 +59,12 @@ static tl_tensor conv2d(tl_place at, tl_scope *s, tl_tensor x, const tl_convolut
         const tl_place_mark m = tl_enter(at, s);                                                                       \
         tl_tensor y;                                                                                                   \
         if (!tl__options(at, s, "convolution" #layer, &o, sizeof o, given)) y = tl__failed(at, s);                     \
-        else y = conv##layer(at, tl__inside(at, s, o.name ? o.name : default_name), x, &o);                            \
+        else {                                                                                                         \
+            tl_scope *inner = tl__inside(at, s, o.name ? o.name : default_name);                                       \
+            y = tl_scope_layer(inner, kind, conv##layer(at, inner, x, &o));                                            \
+        }                                                                                                              \
         tl_leave(s, m);                                                                                                \
         return y;                                                                                                      \
     }
-LAYER(1d, "conv1d")
-LAYER(2d, "conv2d")
+LAYER(1d, "conv1d", "Conv1D")
+LAYER(2d, "conv2d", "Conv2D")

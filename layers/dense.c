@@ -21,7 +21,10 @@ tl_tensor tl_dense_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dense_opt
     const tl_place_mark m = tl_enter(at, s);
     tl_tensor y;
     if (!tl__options(at, s, "dense", &o, sizeof o, given)) y = tl__failed(at, s);
-    else y = dense(at, tl__inside(at, s, o.name ? o.name : "dense"), x, &o);
+    else {
+        tl_scope *inner = tl__inside(at, s, o.name ? o.name : "dense");
+        y = tl_scope_layer(inner, "Dense", dense(at, inner, x, &o));
+    }
     tl_leave(s, m);
     return y;
 }

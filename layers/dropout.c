@@ -29,7 +29,11 @@ tl_tensor tl_dropout_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_dropout
     const tl_place_mark m = tl_enter(at, s);
     tl_tensor y;
     if (!tl__options(at, s, "dropout", &o, sizeof o, given)) y = tl__failed(at, s);
-    else y = dropout(at, o.name ? tl__inside(at, s, o.name) : s, x, &o);
+    else if (!o.name) y = dropout(at, s, x, &o);
+    else {
+        tl_scope *inner = tl__inside(at, s, o.name);
+        y = tl_scope_layer(inner, "Dropout", dropout(at, inner, x, &o));
+    }
     tl_leave(s, m);
     return y;
 }

@@ -72,7 +72,10 @@ tl_tensor tl_embedding_opt(tl_place at, tl_scope *s, tl_tensor ids, const tl_emb
     const bool taken = tl__options(at, s, "embedding", &o, sizeof o, given);
     o.n_frozen_rows = tl_whole(o.n_frozen_rows, 0);
     if (!taken) y = tl__failed(at, s);
-    else y = embedding(at, tl__inside(at, s, o.name ? o.name : "embedding"), ids, &o);
+    else {
+        tl_scope *inner = tl__inside(at, s, o.name ? o.name : "embedding");
+        y = tl_scope_layer(inner, "Embedding", embedding(at, inner, ids, &o));
+    }
     if (!tl__well(s)) y = tl__failed(at, s);
     if (o.table && !tl__well(s)) *o.table = y;
     tl_leave(s, m);

@@ -63,7 +63,8 @@ tl_tensor tl_batch_norm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_batc
     else {
         o.momentum = tl_number(o.momentum, 0.99);
         o.epsilon = tl_number(o.epsilon, 1e-3);
-        y = tl__hand_on(batch_norm(at, tl__inside(at, s, o.name ? o.name : "batch_norm"), x, &o), x);
+        tl_scope *inner = tl__inside(at, s, o.name ? o.name : "batch_norm");
+        y = tl_scope_layer(inner, "BatchNormalization", tl__hand_on(batch_norm(at, inner, x, &o), x));
     }
     tl_leave(s, m);
     return y;
@@ -103,7 +104,8 @@ tl_tensor tl_layer_normalization_opt(tl_place at, tl_scope *s, tl_tensor x, cons
     if (!tl__options(at, s, "layer_normalization", &o, sizeof o, given)) y = tl__failed(at, s);
     else {
         o.epsilon = tl_number(o.epsilon, 1e-3);
-        y = tl__hand_on(layer_norm(at, tl__inside(at, s, o.name ? o.name : "layer_normalization"), x, &o), x);
+        tl_scope *inner = tl__inside(at, s, o.name ? o.name : "layer_normalization");
+        y = tl_scope_layer(inner, "LayerNormalization", tl__hand_on(layer_norm(at, inner, x, &o), x));
     }
     tl_leave(s, m);
     return y;

@@ -289,33 +289,35 @@ static tl_tensor rnn(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const 
     return y;
 }
 
-static tl_tensor named(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *given, const char *name)
+static tl_tensor named(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *given, const char *name,
+                       const char *kind)
 {
     tl_rnn_opts o;
     const tl_place_mark m = tl_enter(at, s);
     const bool taken = tl__options(at, s, "rnn", &o, sizeof o, given); /* if not, error handles are still written */
     o.truncate = tl_whole(o.truncate, 0);
-    const tl_tensor y = rnn(at, taken ? tl__inside(at, s, o.name ? o.name : name) : s, x, cell, &o);
+    tl_scope *inner = taken ? tl__inside(at, s, o.name ? o.name : name) : s;
+    const tl_tensor y = tl_scope_layer(inner, kind, rnn(at, inner, x, cell, &o));
     tl_leave(s, m);
     return y;
 }
 
 tl_tensor tl_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell cell, const tl_rnn_opts *o)
 {
-    return named(at, s, x, cell, o, "rnn");
+    return named(at, s, x, cell, o, "rnn", "RNN");
 }
 
 tl_tensor tl_simple_rnn_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o)
 {
-    return named(at, s, x, tl_simple_rnn_cell_opt(at, s, NULL), o, "simple_rnn");
+    return named(at, s, x, tl_simple_rnn_cell_opt(at, s, NULL), o, "simple_rnn", "SimpleRNN");
 }
 
 tl_tensor tl_lstm_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o)
 {
-    return named(at, s, x, tl_lstm_cell_opt(at, s, NULL), o, "lstm");
+    return named(at, s, x, tl_lstm_cell_opt(at, s, NULL), o, "lstm", "LSTM");
 }
 
 tl_tensor tl_gru_opt(tl_place at, tl_scope *s, tl_tensor x, const tl_rnn_opts *o)
 {
-    return named(at, s, x, tl_gru_cell_opt(at, s, NULL), o, "gru");
+    return named(at, s, x, tl_gru_cell_opt(at, s, NULL), o, "gru", "GRU");
 }

@@ -71,7 +71,8 @@ tl_tensor tl_bidirectional_opt(tl_place at, tl_scope *s, tl_tensor x, tl_cell ce
     if (tl__options(at, s, "bidirectional", &o, sizeof o, given) && (o.merge < 0 || o.merge > TL_MERGE_NONE))
         tl_error_at(at, s, TL_E_ARGUMENT, "bidirectional: .merge = %d is no way to merge", (int)o.merge);
     if (!tl__well(s)) o.merge = TL_MERGE_NONE; /* go on for the error handles */
-    const tl_tensor y = bidirectional(at, tl__inside(at, s, o.name ? o.name : "bidirectional"), x, cell, &o);
+    tl_scope *inner = tl__inside(at, s, o.name ? o.name : "bidirectional");
+    const tl_tensor y = tl_scope_layer(inner, "Bidirectional", bidirectional(at, inner, x, cell, &o));
     tl_leave(s, m);
     return y;
 }
@@ -102,7 +103,10 @@ tl_tensor tl_time_distributed_opt(tl_place at, tl_scope *s, tl_tensor x, tl_laye
     const tl_place_mark m = tl_enter(at, s);
     tl_tensor y;
     if (!tl__options(at, s, "time_distributed", &o, sizeof o, given)) y = tl__failed(at, s);
-    else y = time_distributed(at, tl__inside(at, s, o.name ? o.name : "time_distributed"), x, layer, ctx);
+    else {
+        tl_scope *inner = tl__inside(at, s, o.name ? o.name : "time_distributed");
+        y = tl_scope_layer(inner, "TimeDistributed", time_distributed(at, inner, x, layer, ctx));
+    }
     tl_leave(s, m);
     return y;
 }

@@ -757,8 +757,31 @@ TL_API tl_status tl_plot_print_opt(const tl_plot *plots, int n, FILE *out, const
 
 /* ---- summary, saving, loading ------------------------------------------------------------------------------- */
 
-/* A table of the model's parameters, with shape, number of elements and bytes, and the totals. */
-TL_API void tl_summary(const tl_model *model, FILE *out);
+/* The layers of a model function, as Keras prints them: name and type, shape of the output, number of parameters, and the
+ * totals with their bytes. Nothing is computed, and the model is as it was: this may come before training.
+ *
+ *     tl_summary(model, stdout, .fn = next_char, .inputs = batch, .n = 2);
+ *
+ * Layers are those of tl_tape_layers(): the library's and those of yours that say so (tl_scope_layer), and whatever else has
+ * parameters, its output being unknown (?). Of the inputs only type and shape are looked at, but where the function calls
+ * tl_eval(). As Keras writes them, shapes begin with None for the
+ * batch, although here sequences are [T, B, ...]: an LSTM's [4, 32, 16] is printed (None, 4, 16). States of the model (running
+ * means and variances) count as parameters that cannot be trained, like frozen ones. Without .fn: a table of the model's
+ * parameters, with shape, number of elements and bytes, and the totals. out NULL prints nothing.
+ * Errors are those of recording; then nothing is printed. */
+typedef struct tl_summary_opts {
+    size_t size;
+    tl_model_fn fn;
+    void *user;             /* handed to fn */
+    const tl_array *inputs; /* n of them, those that fn is called with */
+    int n;
+    const char *title; /* default "model" */
+} tl_summary_opts;
+TL_API tl_status tl_summary_opt(tl_model *model, FILE *out, const tl_summary_opts *o);
+#ifndef __cplusplus
+#define tl_summary(...) TL_SUMMARY_(__VA_ARGS__, .size = sizeof(tl_summary_opts))
+#define TL_SUMMARY_(model, out, ...) tl_summary_opt((model), (out), &(tl_summary_opts){ __VA_ARGS__ })
+#endif
 
 /* Writes all parameters, by path, the model's own states (tl_model_state), and the given strings (what the program
  * needs to build the same network again) to a safetensors file, atomically. Key "tapeloop_format" is the library's own.
