@@ -14,11 +14,6 @@
 static const op_row *const families[] = { function_rows,  tensor_rows, torch_rows, keras_rows, custom_rows, layer_rows,
                                           attention_rows, metric_rows, loss_rows,  optim_rows, fit_rows,    e2e_rows };
 
-/* What later parts of the library bring. */
-static const char *const later[] = {
-    "summar*",
-};
-
 /* |got - expected| <= atol + rtol |expected|. In f32, |expected| of a gradient is the largest of its tensor, and atol is of the
  * case's largest: a gradient is a sum over steps and rows whose terms cancel, and its error is relative to the terms. They may
  * cancel altogether, as those of the bias of attention's keys do. */
@@ -63,18 +58,13 @@ static const op_row *row_of(const fx_case *c)
 }
 
 typedef struct tally {
-    int passed, failed, skipped, later[COUNT(later)];
+    int passed, failed, skipped;
     bool verbose;
     const char *pattern;
 } tally;
 
 static void skip(tally *n, const char *name, const char *op, bool core)
 {
-    for (int k = 0; k < COUNT(later); k++)
-        if (!fnmatch(later[k], op, 0)) {
-            n->later[k]++, n->skipped++;
-            return;
-        }
     printf("%s %s (%s): no such op here\n", core ? "FAIL" : "skip", name, op);
     if (core) n->failed++;
     else n->skipped++;
@@ -116,7 +106,7 @@ static bool try_folder(tally *n, const char *dir)
 
 /* ---- a file of JSON --------------------------------------------------------------------------------------------- */
 
-static const json_row *const json_families[] = { text_rows };
+static const json_row *const json_families[] = { summary_rows, text_rows };
 
 static void attempt_member(tally *n, const json_t *file, const char *member, const char *name, const json_t *item)
 {
@@ -189,8 +179,6 @@ int main(int argc, char **argv)
         }
         read &= try_path(&n, path);
     }
-    for (int k = 0; k < COUNT(later); k++)
-        if (n.later[k]) printf("skipped, for later: %s (%d)\n", later[k], n.later[k]);
     printf("%d passed, %d failed, %d skipped\n", n.passed, n.failed, n.skipped);
     if (read && !(n.passed + n.failed + n.skipped)) {
         fprintf(stderr, "conformance: there is no such case\n");

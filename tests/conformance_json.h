@@ -14,7 +14,7 @@ typedef struct json_row {
     void (*check)(const json_t *file, const json_t *item, verdict *v); /* NULL: optional, and not here */
 } json_row;
 
-extern const json_row text_rows[]; /* ended by a row of zeros */
+extern const json_row summary_rows[], text_rows[]; /* each ended by a row of zeros */
 
 /* What is wrong with a case; the first of it stays. */
 void refuse(verdict *v, const char *format, ...) TL_PRINTF(2, 3);
