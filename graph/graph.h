@@ -295,6 +295,12 @@ TL_API tl_status tl_model_set_state(tl_model *model, const char *name, const tl_
 /* A copy of parameters, state and seed in the given dtype (0: the same). NULL on failure. */
 TL_API tl_model *tl_model_copy(const tl_model *model, tl_dtype dtype);
 
+/* Exchanges the parameters and states of two models. It allocates nothing: who loads changes a copy, which may fail, and
+ * exchanges at the end. No run may be going on. Plans, sessions and optimizers of a model serve on as long as it keeps the
+ * parameters and states that it had, in their order, as a copy that was only added to does. TL_E_DTYPE if the models have
+ * different ones. */
+TL_API tl_status tl_model_swap(tl_model *a, tl_model *b);
+
 /* ---- tape and scopes ---------------------------------------------------------------------------------------- */
 
 typedef struct tl_tape_opts {
@@ -592,6 +598,14 @@ TL_API tl_session *tl_session_clone(const tl_session *session);                 
 TL_API int tl_session_states(const tl_session *session);
 TL_API tl_status tl_session_state(const tl_session *session, int i, const char **name, tl_array *value);
 TL_API tl_status tl_session_set_state(tl_session *session, const char *name, const tl_array *value);
+
+/* Rows of state i that were reset: row r of it begins with its initial value in the next run if fresh[r] is 1, not 0. *rows
+ * is a view of f32 [rows], or [1] for a scalar, to be read or written; setting the state makes all of them 0. */
+TL_API tl_status tl_session_state_fresh(const tl_session *session, int i, tl_array *fresh);
+
+/* Exchanges states and run numbers of two sessions, which cannot fail; those of models that are about to be exchanged, too
+ * (tl_model_swap). */
+TL_API void tl_session_swap(tl_session *a, tl_session *b);
 
 /* ---- looking ------------------------------------------------------------------------------------------------ */
 

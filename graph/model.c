@@ -377,3 +377,23 @@ tl_model *tl_model_copy(const tl_model *m, tl_dtype dtype)
     for (int64_t k = 0; k < m->size; k++) tl_write(c->values, c->dtype, k, tl_read(m->values, m->dtype, k));
     return c;
 }
+
+/* What is kept for plans stays where the plans are. */
+tl_status tl_model_swap(tl_model *a, tl_model *b)
+{
+    if (!a || !b || a->dtype != b->dtype) return tl_report(TL_E_DTYPE, "tl_model_swap: models of one dtype are needed");
+    const tl_model x = *a, y = *b;
+    *a = y, *b = x;
+    tl_model *const model[] = { a, b };
+    const tl_model *const was[] = { &x, &y };
+    for (int i = 0; i < 2; i++) {
+        tl_model *m = model[i];
+        m->seed = was[i]->seed;
+        m->kept = was[i]->kept, m->n_kept = was[i]->n_kept, m->cap_kept = was[i]->cap_kept;
+        m->n_kept_failed = was[i]->n_kept_failed;
+        m->kept_work = was[i]->kept_work, m->kept_work_bytes = was[i]->kept_work_bytes;
+        m->frozen_version = x.frozen_version + y.frozen_version + 1;
+        tl_model_touch(m);
+    }
+    return TL_OK;
+}

@@ -391,6 +391,24 @@ tl_status tl_session_state(const tl_session *s, int i, const char **name, tl_arr
     return tl_report(TL_E_ARGUMENT, "tl_session_state: there is no state of that number");
 }
 
+tl_status tl_session_state_fresh(const tl_session *s, int i, tl_array *fresh)
+{
+    for (uint32_t k = 0; k < s->n_state; k++) {
+        const tl_state_value *v = &s->state[k];
+        if (!v->set || i--) continue;
+        *fresh = tl_array_of(TL_F32, TL_DIMS(v->shape.rank ? v->shape.dim[0] : 1), v->fresh);
+        return TL_OK;
+    }
+    return tl_report(TL_E_ARGUMENT, "tl_session_state_fresh: there is no state of that number");
+}
+
+void tl_session_swap(tl_session *a, tl_session *b)
+{
+    const tl_session old = *a;
+    a->state = b->state, a->n_state = b->n_state, a->runs = b->runs;
+    b->state = old.state, b->n_state = old.n_state, b->runs = old.runs;
+}
+
 tl_status tl_session_set_state(tl_session *s, const char *name, const tl_array *value)
 {
     if (!name || !*name || !value || !value->data || !tl_shape_valid(value->rank, value->dim) ||

@@ -1,8 +1,10 @@
 /* train/fit.c - training over epochs, with validation, metrics, callbacks and a history. */
-#include "train/fit.h"
+#include "train/checkpoint.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SILENT, MOVING, BRIEF };
 
@@ -268,10 +270,22 @@ static tl_status one_epoch(run *r)
 
 /* ---- a run -------------------------------------------------------------------------------------------------- */
 
+/* From the caller's checkpoint, if that file is there. */
+static tl_status resume(run *r)
+{
+    tl_batch first;
+    if (!r->o->resume || (access(r->o->resume, F_OK) && errno == ENOENT)) return TL_OK;
+    tl_status status = tl_loader_start(r->loader, (uint64_t)r->state.epoch, 0);
+    if (!status) status = tl_loader_next(r->loader, &first);
+    if (!status) status = tl_fit_resume(&r->state, r->o->resume, &first);
+    return in_call(r, status);
+}
+
 static tl_status train(run *r)
 {
     tl_fit_state *s = &r->state;
     tl_status status = call_all(r, TRAIN_BEGIN);
+    if (!status) status = resume(r);
     if (status) return status;
     while (!status && !s->stop && s->epoch < s->epochs) status = one_epoch(r);
     s->status = status;

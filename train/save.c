@@ -1,14 +1,19 @@
 /* train/save.c - a model's parameters to and from safetensors files. */
-#include "train/train.h"
+#include "train/checkpoint.h"
 
 #include <string.h>
+
+#include "train/digest.h"
 
 static const char format_key[] = "tapeloop_format";
 static const char format[] = "1";
 
 /* Parameters are stored under their path. States of the model have a slash before theirs, as no parameter's path
- * has. */
+ * has; what else a checkpoint holds has two. */
 enum { STATE_MARK = '/' };
+
+bool tl_names_state(const char *name) { return name[0] == STATE_MARK && name[1] != STATE_MARK; }
+bool tl_names_param(const char *name) { return name[0] != STATE_MARK; }
 
 /* ---- saving ------------------------------------------------------------------------------------------------- */
 
@@ -61,18 +66,23 @@ static tl_status describe_states(const tl_model *model, contents *c)
 static tl_status write_model(const tl_model *model, const char *path, const tl_model_save_opts *o, contents *c)
 {
     if (!c->arrays || !c->texts || !c->names) return tl_report(TL_E_MEMORY, "tl_model_save: out of memory");
+    char digest[TL_DIGEST_SIZE];
     c->texts[0] = (tl_named_text){ format_key, format };
-    if (c->n_texts > 1) memcpy(c->texts + 1, o->texts, (size_t)(c->n_texts - 1) * sizeof *c->texts);
+    c->texts[1] = (tl_named_text){ tl_digest_key, "" };
+    if (c->n_texts > 2) memcpy(c->texts + 2, o->texts, (size_t)(c->n_texts - 2) * sizeof *c->texts);
     describe_params((tl_model *)(uintptr_t)model, c); /* only read */
     const tl_status status = describe_states(model, c);
-    return status ? status : tl_safetensors_write(path, c->arrays, c->n, c->texts, c->n_texts);
+    if (status) return status;
+    tl_digest(digest, c->arrays, c->n, c->texts, c->n_texts);
+    c->texts[1].text = digest;
+    return tl_safetensors_write(path, c->arrays, c->n, c->texts, c->n_texts);
 }
 
 tl_status tl_model_save_opt(const tl_model *model, const char *path, const tl_model_save_opts *o)
 {
     if (!model || !path || (o && (o->n_texts < 0 || (o->n_texts && !o->texts))))
         return tl_report(TL_E_ARGUMENT, "tl_model_save: a model, a path and as many texts as told are needed");
-    contents c = { .n_params = tl_model_count(model), .n_texts = (o ? o->n_texts : 0) + 1 };
+    contents c = { .n_params = tl_model_count(model), .n_texts = (o ? o->n_texts : 0) + 2 };
     c.n = c.n_params + tl_model_states(model);
     c.names_size = names_size(model);
     c.arrays = tl_resize(NULL, 0, (size_t)(c.n + 1) * sizeof *c.arrays);
@@ -101,9 +111,8 @@ static tl_status check(const tl_model *model, const tl_safetensors *file)
     int n;
     const tl_named_array *e = tl_safetensors_arrays(file, &n);
     for (int i = 0; i < n; i++) {
-        const bool state = e[i].name[0] == STATE_MARK;
-        if (!e[i].name[state]) return tl_report(TL_E_FORMAT, "an array without a name");
-        if (state) continue;
+        if (!strcmp(e[i].name, "/")) return tl_report(TL_E_FORMAT, "an array without a name");
+        if (!tl_names_param(e[i].name)) continue;
         if (e[i].array.dtype == TL_I32) return tl_report(TL_E_DTYPE, "%s holds integers; parameters do not", e[i].name);
         const int k = tl_model_find(model, e[i].name);
         if (k >= 0 && !same_shape(&tl_model_param(model, k)->shape, &e[i].array))
@@ -112,19 +121,32 @@ static tl_status check(const tl_model *model, const tl_safetensors *file)
     const tl_param_info *p;
     for (int i = 0; (p = tl_model_param(model, i)); i++)
         if (!tl_safetensors_array(file, p->name)) return tl_report(TL_E_NAME, "the file has no parameter %s", p->name);
-    return TL_OK;
+    return tl_digest_check(file);
 }
 
+tl_status tl_fill_model(tl_model *model, const tl_named_array *e, int n)
+{
+    tl_status status = TL_OK;
+    for (int i = 0; !status && i < n; i++) {
+        if (tl_names_param(e[i].name)) status = tl_model_set(model, e[i].name, &e[i].array);
+        if (tl_names_state(e[i].name)) status = tl_model_set_state(model, e[i].name + 1, &e[i].array);
+    }
+    return status;
+}
+
+/* What is read into a copy first needs no way back. */
 tl_status tl_model_take(tl_model *model, const tl_safetensors *file)
 {
     if (!model || !file) return tl_report(TL_E_ARGUMENT, "tl_model_take: a model and a file are needed");
     tl_status status = check(model, file);
+    if (status) return status;
     int n;
     const tl_named_array *e = tl_safetensors_arrays(file, &n);
-    for (int i = 0; !status && i < n; i++) {
-        if (e[i].name[0] == STATE_MARK) status = tl_model_set_state(model, e[i].name + 1, &e[i].array);
-        else status = tl_model_set(model, e[i].name, &e[i].array);
-    }
+    tl_model *copy = tl_model_copy(model, 0);
+    if (!copy) return TL_E_MEMORY;
+    status = tl_fill_model(copy, e, n);
+    if (!status) status = tl_model_swap(model, copy);
+    tl_model_free(copy);
     return status;
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "train/record.h"
+
 /* ---- words -------------------------------------------------------------------------------------------------- */
 
 /* 1234567 as "1,234,567". */
@@ -63,28 +65,12 @@ static void print_parameters(const tl_model *model, FILE *out)
 
 /* ---- recording ---------------------------------------------------------------------------------------------- */
 
-/* The layers of the model function, recorded on inputs that have `more` rows more than those given. Sets *tape. */
+/* The layers of the model function, on a batch of `more` rows more. */
 static tl_status record(tl_model *model, const tl_summary_opts *o, int more, tl_tape **tape, tl_layer_info **layers,
                         int *n)
 {
-    *tape = tl_tape_new(model);
-    if (!*tape) return TL_E_MEMORY;
-    const size_t bytes = (size_t)(o->n + TL_SPARE_INPUTS) * sizeof(tl_tensor);
-    tl_tensor *in = tl_resize(NULL, 0, bytes);
-    if (!in) return tl_report(TL_E_MEMORY, "tl_summary: out of memory");
-    memset(in, 0, bytes);
-    for (int i = 0; i < o->n; i++) {
-        tl_array a = o->inputs[i];
-        const int axis = a.batch_axis ? (int)tl_whole(a.batch_axis, 0) : a.rank > 1;
-        if (more) a.data = NULL; /* there are none for so many rows */
-        if (more && axis < a.rank) a.dim[axis] += more;
-        char name[24];
-        snprintf(name, sizeof name, "in[%d]", i);
-        if (a.rank >= 0) in[i] = tl_input(tl_root(*tape), name, a);
-    }
-    tl_total_loss(tl_root(*tape), o->fn(tl_root(*tape), in, o->user));
-    tl_resize(in, bytes, 0);
-    if (tl_failed(*tape)) return tl_tape_status(*tape);
+    const tl_status status = tl_record_function(model, o->fn, o->user, o->inputs, o->n, more, false, tape);
+    if (status) return status;
     *layers = tl_tape_layers(*tape, n);
     return *layers ? TL_OK : TL_E_MEMORY;
 }

@@ -277,7 +277,10 @@ typedef struct tl_fit_opts {
         *history; /* where the run is told epoch by epoch, there after a failure too; *history NULL: a new one is
                              made, otherwise rows are added. Free with tl_history_free() */
     FILE *out;    /* where progress is printed; default nowhere */
-    int verbose;  /* 1 (default): a line that moves, on a terminal; 2: a line an epoch; TL_ZERO: nothing */
+    const char
+        *resume; /* a checkpoint to go on from, if that file is there, with the bits of a run that was never stopped;
+                           the call is otherwise the one that was interrupted. Default: none */
+    int verbose; /* 1 (default): a line that moves, on a terminal; 2: a line an epoch; TL_ZERO: nothing */
 } tl_fit_opts;
 
 /* Trains a model function on a dataset as Keras' fit() does: .epochs times over all batches, each a step of a trainer
@@ -406,6 +409,24 @@ typedef struct tl_csv_log_opts {
  * What the first epoch has (and val_ of it, with validation) are the columns. Each row is in the file at once. */
 TL_API tl_callback tl_csv_log_opt(const char *path, const tl_csv_log_opts *o);
 
+typedef struct tl_checkpoint_opts {
+    size_t size;
+    int64_t every;         /* epochs (default 1) ... */
+    int64_t every_batches; /* ... or batches, counted on from epoch to epoch */
+    bool best_only;        /* only when the monitor is better than ever before ... */
+    const char *monitor;   /* (default "val_loss") */
+    tl_better mode;
+    double threshold;  /* ... and than this (default: none; TL_ZERO: zero) */
+    bool weights_only; /* a model's file (tl_model_save), with which no run can go on */
+    int keep; /* the last so many files stay, those before are removed (default: all). For paths with names in braces */
+} tl_checkpoint_opts;
+
+/* Saves the run (tl_checkpoint_save; Keras' ModelCheckpoint): .resume goes on from that file. In `path` numbers in braces are
+ * filled in, as Python formats them: epoch and batch (from 1) and all logs: "run-{epoch:02d}-{val_loss:.2f}.safetensors". A
+ * format has, in this order and each optional, 0, a width, a point with digits, and one of d e f g; {{ and }} are braces.
+ * Where a file cannot be written the run fails (TL_E_FILE) with its model as it is, and the old file is there. */
+TL_API tl_callback tl_checkpoint_opt(const char *path, const tl_checkpoint_opts *o);
+
 typedef struct tl_text_sample_opts {
     size_t size;
     const char *prompt; /* default: the vocabulary's first symbol */
@@ -433,6 +454,8 @@ TL_API tl_callback tl_text_sample_opt(const tl_vocab *vocab, const tl_text_sampl
     tl_learning_rate_opt(&(tl_learning_rate_opts){ .size = sizeof(tl_learning_rate_opts), __VA_ARGS__ })
 #define tl_csv_log(...) TL_CSV_LOG_(__VA_ARGS__, .size = sizeof(tl_csv_log_opts))
 #define TL_CSV_LOG_(path, ...) tl_csv_log_opt((path), &(tl_csv_log_opts){ __VA_ARGS__ })
+#define tl_checkpoint(...) TL_CHECKPOINT_(__VA_ARGS__, .size = sizeof(tl_checkpoint_opts))
+#define TL_CHECKPOINT_(path, ...) tl_checkpoint_opt((path), &(tl_checkpoint_opts){ __VA_ARGS__ })
 #define tl_text_sample(...) TL_TEXT_SAMPLE_(__VA_ARGS__, .size = sizeof(tl_text_sample_opts))
 #define TL_TEXT_SAMPLE_(vocab, ...) tl_text_sample_opt((vocab), &(tl_text_sample_opts){ __VA_ARGS__ })
 #endif
@@ -784,7 +807,7 @@ TL_API tl_status tl_summary_opt(tl_model *model, FILE *out, const tl_summary_opt
 #endif
 
 /* Writes all parameters, by path, the model's own states (tl_model_state), and the given strings (what the program
- * needs to build the same network again) to a safetensors file, atomically. Key "tapeloop_format" is the library's own.
+ * needs to build the same network again) to a safetensors file, atomically. Keys that begin with "tapeloop_" are the library's own.
  * Errors as tl_safetensors_write(). */
 typedef struct tl_model_save_opts {
     size_t size;
@@ -803,6 +826,37 @@ TL_API tl_status tl_model_save_opt(const tl_model *model, const char *path, cons
  * tl_model_take: from a file that was read already, to look at its strings first. */
 TL_API tl_status tl_model_load(tl_model *model, const char *path);
 TL_API tl_status tl_model_take(tl_model *model, const tl_safetensors *file);
+
+/* ---- checkpoints -------------------------------------------------------------------------------------------- */
+
+/* All that a trainer is, as one file: parameters (and which are frozen), the model's states, the optimizer's moments and
+ * counters, the states and run numbers of its three sessions; and what `keep` (NULL: nothing) adds for the caller: epoch,
+ * batch, best loss. A run that loads it goes on with the bits of one that was never interrupted. The same `keep` serves both
+ * ways (see tl_store):
+ *
+ *     static tl_status keep(tl_store *store, void *ctx)
+ *     {
+ *         struct position *at = ctx;
+ *         tl_store_whole(store, "epoch", &at->epoch);
+ *         return tl_store_whole(store, "batch", &at->batch);
+ *     }
+ *     ...
+ *     if (exists) status = tl_checkpoint_load("run.safetensors", trainer, keep, &at);
+ *     tl_loader_start(loader, at.epoch, at.batch);
+ *     ...
+ *     status = tl_checkpoint_save("run.safetensors", trainer, keep, &at);
+ *
+ * Saved in the way of tl_file_write(): whatever happens, the file is a whole one, the old or the new, and the run can go on.
+ * tl_model_load() reads a checkpoint as a model. tl_fit() saves by tl_checkpoint() and loads by .resume.
+ *
+ * Loading: the trainer's model is empty, or has the checkpoint's parameters, made in the same order; it has the same seed and
+ * type, and the optimizer the same description (its learning rate comes from the file). Whatever is wrong, nothing is changed:
+ * TL_E_FILE; TL_E_FORMAT: the file was cut, changed in any byte, made by a later version, or is no checkpoint; TL_E_NAME,
+ * TL_E_SHAPE, TL_E_DTYPE, TL_E_ARGUMENT name the difference between the checkpoint and the model or optimizer; those of
+ * `keep`; TL_E_MEMORY. */
+typedef tl_status (*tl_keep_fn)(tl_store *store, void *ctx);
+TL_API tl_status tl_checkpoint_save(const char *path, tl_trainer *trainer, tl_keep_fn keep, void *ctx);
+TL_API tl_status tl_checkpoint_load(const char *path, tl_trainer *trainer, tl_keep_fn keep, void *ctx);
 
 #ifdef __cplusplus
 }
