@@ -143,22 +143,7 @@ static void metric(replay *r)
     tl_metric_free(m);
 }
 
-static void perplexity(replay *r)
-{
-    const tl_metric_desc d[] = { tl_cross_entropy_metric(.from_logits = true), tl_perplexity(.from_logits = true) };
-    static const char *const name[] = { "ce", "perplexity" };
-    const tl_array logits = numbers(r, "in", "logits"), target = numbers(r, "in", "target");
-    for (int k = 0; k < 2; k++) {
-        tl_metric *m = tl_metric_new(d[k]);
-        if (!m || tl_metric_update(m, &target, &logits, NULL)) fail(r, "%s", tl_message());
-        const double got = tl_metric_result(m);
-        expect(r, "exp", name[k], &got, 1);
-        tl_metric_free(m);
-    }
-}
-
 const op_row metric_rows[] = {
     { "keras_metric_*", metric },
-    { "perplexity", perplexity },
     { 0 },
 };
