@@ -290,7 +290,7 @@ static void run(tl_model *model, const corpus *c)
     tl_trainer_free(t);
 }
 
-static void report(const tl_model *model, const corpus *c)
+static void report(tl_model *model, const corpus *c)
 {
     tl_summary(model, stdout);
     figure("parameters", (double)tl_model_size(model));
