@@ -276,6 +276,21 @@ Test(census, knows_that_what_is_dead_takes_no_part)
     end(p, NULL);
 }
 
+/* The bias gradient of a small classifier: a sum over rows, from nothing, among what has room within a run. */
+Test(census, a_sum_within_a_run_may_start_from_nothing)
+{
+    begin("");
+    const tl_tensor x = tl_input(root, "x", FLOATS(NULL, B, W));
+    const tl_tensor b = tl_param(root, "b", TL_DIMS(W));
+    const tl_tensor y = tl_log_softmax(tl_tanh(tl_add(x, b)));
+    tl_tensor g;
+    tl_grad(tl_mean(tl_mul(y, y), TL_ALL), &b, 1, &g);
+    tl_output(root, "g", g);
+    tl_plan *p = compiled();
+    cr_assert(tl_live_peak(p) >= W * sizeof(float) && tl_live_peak(p) < 100 * B * W * sizeof(float));
+    end(p, NULL);
+}
+
 Test(census, a_plan_of_nothing)
 {
     begin("");
