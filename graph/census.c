@@ -219,7 +219,7 @@ static int64_t work_bytes(const tl_kernel_call *c)
     if (!c->member) return (int64_t)in->op->work(in->desc, in->desc + 1, (int)in->n_in, in->attr);
     for (const tl_member *m = in->fused->member; m < in->fused->member + in->fused->n_members; m++)
         for (uint32_t k = 0; k <= m->n_in; k++) {
-            if (m->at[k] < in->fused->n_memory || m->at[k] >= in->fused->n_streams) continue; /* elsewhere, or absent */
+            if (m->at[k] < in->fused->n_memory || !m->desc[0][k].dtype) continue;
             int64_t end = in->fused->offset[m->at[k]];
             for (tl_run_of_bytes r = { 0 };
                  tl_next_run(&r, (tl_ref){ 0, in->fused->offset[m->at[k]] }, &m->desc[0][k]);)

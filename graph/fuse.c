@@ -310,7 +310,8 @@ static bool fill_members(const run *r, tl_fused *f, slots *w)
         const int64_t left = f->rows % f->tile;
         shrink(b, d, f->rows, f->tile, desc[0]);
         shrink(b, d, f->rows, left ? left : f->tile, desc[1]);
-        if (sum) desc[0][2] = desc[1][2] = *desc[0], own[2] = ABSENT;
+        if (sum && d->in.n_in < 2) desc[0][2] = desc[1][2] = (tl_desc){ 0 };
+        if (sum) own[2] = ABSENT;
         m[i] = (tl_member){
             .kernel = d->in.kernel, .op = d->in.op, .attr = d->in.attr, .n_in = n_in, .at = own, .adds = sum
         };
