@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_ARGS = 40, MAX_FIGURES = 40 };
 
@@ -16,12 +18,13 @@ static const char *program = "example", *json_path, *plan_path;
 static FILE *json;
 static int64_t seed = 1;
 static bool explain;
+const char *args_plot, *args_save, *args_load;
 
 static const arg common[] = {
     { "seed", ARG_INT, &seed, "of initial values and of all that is random", 0, 1e15, NULL },
     { "json", ARG_FILE, &json_path, "write the final figures to this file", 0, 0, NULL },
     { "explain", ARG_FLAG, &explain, "say what the compiler made of the model", 0, 0, NULL },
-    { "plan", ARG_FILE, &plan_path, "draw the plan there, as .dot or (with Graphviz) .svg", 0, 0, NULL },
+    { "plan", ARG_OUTPUT, &plan_path, "draw the plan there, as .dot or (with Graphviz) .svg", 0, 0, NULL },
 };
 enum { COMMON = sizeof common / sizeof *common };
 
@@ -36,27 +39,32 @@ void args_fail(int status, const char *format, ...)
     exit(status);
 }
 
+void must(tl_status status)
+{
+    if (status) args_fail(status == TL_E_FILE || status == TL_E_FORMAT ? 2 : 1, "%s", tl_message());
+}
+
 uint64_t args_seed(void) { return (uint64_t)seed; }
 FILE *args_explain(void) { return explain ? stdout : NULL; }
 
 /* ---- the plan ----------------------------------------------------------------------------------------------- */
 
-static bool wants_svg(void)
+static bool ends_in(const char *path, const char *ending)
 {
-    const size_t n = strlen(plan_path);
-    return n >= 4 && !strcmp(plan_path + n - 4, ".svg");
+    const size_t n = strlen(path), m = strlen(ending);
+    return n >= m && !strcmp(path + n - m, ending);
 }
 
-/* Before hours of learning: can it be written? */
-static void check_plan_path(void)
+/* Before hours of learning: can the pictures be drawn? */
+static void check_pictures(void)
 {
-    if (!plan_path) return;
-    FILE *f = fopen(plan_path, "a");
-    if (!f) args_fail(2, "%s: %s", plan_path, strerror(errno));
-    fclose(f);
-    if (wants_svg() && system("command -v dot >/dev/null 2>&1"))
+    if (plan_path && ends_in(plan_path, ".svg") && system("command -v dot >/dev/null 2>&1"))
         args_fail(2, "--plan %s: Graphviz (its program dot) is not installed; a name that ends in .dot needs none",
                   plan_path);
+    if (args_plot && !ends_in(args_plot, ".svg") && !ends_in(args_plot, ".png"))
+        args_fail(2, "--plot takes a name that ends in .svg or .png, not '%s'", args_plot);
+    if (args_plot && ends_in(args_plot, ".png") && system("command -v gnuplot >/dev/null 2>&1"))
+        args_fail(2, "--plot %s: gnuplot is not installed; a name that ends in .svg needs none", args_plot);
 }
 
 void args_plan(tl_trainer *trainer)
@@ -67,7 +75,7 @@ void args_plan(tl_trainer *trainer)
     if (!plan) args_fail(2, "--plan: nothing was run");
     char *text = tl_plan_dot(plan);
     if (!text) args_fail(1, "%s", tl_message());
-    const bool svg = wants_svg();
+    const bool svg = ends_in(plan_path, ".svg");
     if (svg) setenv("PLAN_FILE", plan_path, 1); /* where no quotes are needed */
     if (svg) signal(SIGPIPE, SIG_IGN);          /* its end shows in pclose() */
     FILE *f = svg ? popen("dot -Tsvg -o \"$PLAN_FILE\"", "w") : fopen(plan_path, "w");
@@ -92,7 +100,8 @@ static void print_default(const arg *a)
 static void print_help(const char *about, const arg *const *all, int n)
 {
     static const char *const form[] = {
-        [ARG_FLAG] = "", [ARG_INT] = "N", [ARG_NUMBER] = "X", [ARG_TEXT] = "TEXT", [ARG_FILE] = "FILE"
+        [ARG_FLAG] = "",     [ARG_INT] = "N",     [ARG_NUMBER] = "X",
+        [ARG_TEXT] = "TEXT", [ARG_FILE] = "FILE", [ARG_OUTPUT] = "FILE",
     };
     printf("%s: %s\n\n", program, about);
     for (int i = 0; i < n; i++) {
@@ -124,6 +133,19 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
+/* Before hours of learning: what is no file yet needs a directory to come into; what is saved is renamed to there, so a
+ * file that cannot be written to is no obstacle if its directory can. */
+static void check_output(const char *path)
+{
+    char directory[4096];
+    struct stat at;
+    snprintf(directory, sizeof directory, "%s", path);
+    char *slash = strrchr(directory, '/');
+    if (slash) slash[slash == directory] = 0;
+    if (!stat(path, &at) && S_ISDIR(at.st_mode)) args_fail(2, "%s: %s", path, strerror(EISDIR));
+    if (access(path, W_OK) && access(slash ? directory : ".", W_OK)) args_fail(2, "%s: %s", path, strerror(errno));
+}
+
 static void set(const arg *a, const char *text)
 {
     if (a->kind == ARG_FLAG) {
@@ -131,6 +153,7 @@ static void set(const arg *a, const char *text)
     } else if (a->kind >= ARG_TEXT) {
         if (a->choices && !is_choice(a->choices, text))
             args_fail(2, "--%s is one of %s, not '%s'", a->name, a->choices, text);
+        if (a->kind == ARG_OUTPUT) check_output(text);
         *(const char **)a->value = text;
     } else if (a->kind == ARG_NUMBER) {
         *(double *)a->value = read_number(a, text);
@@ -156,7 +179,7 @@ void args_read(int argc, char **argv, const char *about, const arg *table, int n
         set(all[which - 1], optarg);
     }
     if (optind < argc) args_fail(2, "'%s' is not an option; try --help", argv[optind]);
-    check_plan_path();
+    check_pictures();
     json = json_path ? fopen(json_path, "w") : NULL;
     if (json_path && !json) args_fail(2, "%s: %s", json_path, strerror(errno));
 }

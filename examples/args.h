@@ -9,10 +9,10 @@
 #include "tapeloop.h"
 
 /* One option, --name VALUE. value points to an int64_t, a double or a const char * that holds the default; of a flag, which
- * has no VALUE, to a bool. */
+ * has no VALUE, to a bool. An ARG_OUTPUT is a file that can be written, or made where it is to be. */
 typedef struct arg {
     const char *name;
-    enum { ARG_FLAG, ARG_INT, ARG_NUMBER, ARG_TEXT, ARG_FILE } kind;
+    enum { ARG_FLAG, ARG_INT, ARG_NUMBER, ARG_TEXT, ARG_FILE, ARG_OUTPUT } kind;
     void *value;
     const char *help;
     double min, max;     /* of numbers; both 0: any */
@@ -23,6 +23,13 @@ typedef struct arg {
  * exit status 0), --seed N, --json FILE, --explain and --plan FILE. What does not fit ends the program with a sentence and
  * exit status 2. */
 void args_read(int argc, char **argv, const char *about, const arg *table, int n);
+
+/* Rows for the tables of programs that draw curves, save their network and load it: { ARGS_SAVE("write ...") }. help says
+ * what this program does: whether it goes on with a loaded network, or only uses it. */
+#define ARGS_PLOT "plot", ARG_OUTPUT, &args_plot, "draw the curves there, as .svg or (with gnuplot) .png", 0, 0, NULL
+#define ARGS_SAVE(help) "save", ARG_OUTPUT, &args_save, help, 0, 0, NULL
+#define ARGS_LOAD(help) "load", ARG_FILE, &args_load, help, 0, 0, NULL
+extern const char *args_plot, *args_save, *args_load; /* NULL unless given */
 
 /* From --seed (default 1). */
 uint64_t args_seed(void);
@@ -36,6 +43,9 @@ void args_plan(tl_trainer *trainer);
 
 /* Ends the program with "program: sentence" on stderr. Exit status 2 for what the user gave, 1 for the rest. */
 _Noreturn void args_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Nothing if all went well; else args_fail() with tl_message(): status 2 for files, 1 for the rest. */
+void must(tl_status status);
 
 /* A final figure under a plain name; names and texts are not copied. The file of --json, if asked for, is opened when
  * the options are read, and written by figures_write(): {"loss": 1.23, "cell": "lstm"}; a NaN becomes null. */

@@ -6,17 +6,15 @@
  * The last tenth of the text is held out and only ever measured. The rest is read as --batch streams side by side, in
  * windows of --window characters; states are carried from window to window (truncated backpropagation through time) and
  * start afresh each epoch. The model function below is all there is to say about the network. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "args.h"
 #include "tapeloop.h"
 
-static const char *text_path = "build/alice/alice.txt", *load_path, *save_path, *prompt;
+static const char *text_path = "build/alice/alice.txt", *prompt;
 static double rate = 0.004, decay = 1, clip = 1, temperature = 0.7;
 static int64_t window = 64, batch = 16, epochs = 20, length = 300;
 
@@ -44,8 +42,8 @@ static const arg options[] = {
     { "temperature", ARG_NUMBER, &temperature, "of the writing: 0 takes the likeliest", 0, 100, NULL },
     { "prompt", ARG_TEXT, &prompt, "what to continue (default: the start of the text)", 0, 0, NULL },
     { "length", ARG_INT, &length, "characters to write after each epoch", 0, 1e9, NULL },
-    { "save", ARG_FILE, &save_path, "write the network to this file after each epoch", 0, 0, NULL },
-    { "load", ARG_FILE, &load_path, "go on with the network in this file", 0, 0, NULL },
+    { ARGS_SAVE("write the network to this file after each epoch") },
+    { ARGS_LOAD("go on with the network in this file") },
 };
 
 /* ---- the network -------------------------------------------------------------------------------------------- */
@@ -83,11 +81,6 @@ typedef struct corpus {
     int32_t *ids;
     int64_t n, held_out; /* characters in all, and of them at the end held out */
 } corpus;
-
-static void must(tl_status status)
-{
-    if (status) args_fail(status == TL_E_FILE || status == TL_E_FORMAT ? 2 : 1, "%s", tl_message());
-}
 
 static int32_t *encode(const tl_vocab *vocab, const char *text, size_t size, int64_t *n, const char *what)
 {
@@ -194,26 +187,15 @@ static void save(const tl_model *model, const tl_vocab *vocab)
     char number[4][24];
     tl_named_text texts[6] = { { "cell", net.cell } };
     tl_bytes line;
-    if (!save_path) return;
+    if (!args_save) return;
     must(tl_vocab_print(vocab, &line));
     texts[1] = (tl_named_text){ "symbols", line.data };
     for (int i = 0; i < 4; i++) {
         snprintf(number[i], sizeof number[i], "%lld", (long long)*values[i]);
         texts[2 + i] = (tl_named_text){ keys[i], number[i] };
     }
-    must(tl_model_save(model, save_path, .texts = texts, .n_texts = 6));
+    must(tl_model_save(model, args_save, .texts = texts, .n_texts = 6));
     tl_bytes_free(&line);
-}
-
-/* Before hours of learning. */
-static void check_save_path(void)
-{
-    char directory[4096];
-    if (!save_path) return;
-    snprintf(directory, sizeof directory, "%s", save_path);
-    char *slash = strrchr(directory, '/');
-    if (slash) slash[slash == directory] = 0;
-    if (access(slash ? directory : ".", W_OK)) args_fail(2, "%s: %s", save_path, strerror(errno));
 }
 
 /* Reads parameters into the model and the rest into net. Returns the vocabulary. */
@@ -222,7 +204,7 @@ static tl_vocab *load(tl_model *model)
     static const char *const cells[] = { "rnn", "lstm", "gru", "mgu" };
     tl_safetensors *file;
     tl_vocab *vocab;
-    must(tl_safetensors_read(load_path, &file));
+    must(tl_safetensors_read(args_load, &file));
     const char *cell = tl_safetensors_text(file, "cell"), *symbols = tl_safetensors_text(file, "symbols");
     net.cell = NULL;
     for (int i = 0; cell && i < 4; i++)
@@ -232,8 +214,8 @@ static tl_vocab *load(tl_model *model)
         *values[i] = number ? atoll(number) : 0;
         if (*values[i] < 1 || *values[i] > 1 << 20) net.cell = NULL;
     }
-    if (!net.cell || !symbols) args_fail(2, "%s: not a network of this program", load_path);
-    if (tl_vocab_parse(symbols, &vocab) || tl_model_take(model, file)) args_fail(2, "%s: %s", load_path, tl_message());
+    if (!net.cell || !symbols) args_fail(2, "%s: not a network of this program", args_load);
+    if (tl_vocab_parse(symbols, &vocab) || tl_model_take(model, file)) args_fail(2, "%s: %s", args_load, tl_message());
     tl_safetensors_free(file);
     return vocab;
 }
@@ -309,11 +291,10 @@ int main(int argc, char **argv)
 {
     args_read(argc, argv, "a recurrent network learns a text and writes more of it", options,
               sizeof options / sizeof *options);
-    check_save_path();
     tl_model *model = tl_model_new(.seed = args_seed());
     if (!model) args_fail(1, "%s", tl_message());
-    corpus c = { .vocab = load_path ? load(model) : NULL };
-    if (!load_path || epochs || !prompt) read_corpus(&c); /* else the network only writes */
+    corpus c = { .vocab = args_load ? load(model) : NULL };
+    if (!args_load || epochs || !prompt) read_corpus(&c); /* else the network only writes */
     net.vocab = tl_vocab_size(c.vocab);
     run(model, &c);
     report(model, &c);

@@ -40,11 +40,6 @@ static tl_tensor adding(tl_scope *s, const tl_tensor *in, void *user)
     return tl_mse(tl_dense(s, h, .units = 1), in[1]);
 }
 
-static void must(tl_status status)
-{
-    if (status) args_fail(1, "%s", tl_message());
-}
-
 /* ---- data --------------------------------------------------------------------------------------------------- */
 
 /* Xorshift (Marsaglia 2003), in [0, 1). */

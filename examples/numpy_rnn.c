@@ -129,11 +129,6 @@ static const arg options[] = {
     { "lr", ARG_NUMBER, &rate, "learning rate", 1e-9, 100, NULL },
 };
 
-static void must(tl_status status)
-{
-    if (status) args_fail(1, "%s", tl_message());
-}
-
 static tl_array column(double *data, int rank, int64_t steps, int64_t rows)
 {
     tl_array a = { .dtype = TL_F64, .rank = rank, .batch_axis = rank - 1, .data = data };

@@ -53,7 +53,8 @@ expect 2 'try --help' learn --bogus
 expect 2 "'more' is not an option" learn more
 expect 2 'requires an argument' learn --units
 expect 2 'no/such: No such file or directory' learn --text crlf --json no/such
-expect 2 'no/such' learn --text crlf --save no/such
+expect 2 'no/such: No such file or directory' learn --text crlf --save no/such
+expect 2 'folder: Is a directory' learn --text crlf --save folder
 expect 2 "the vocabulary has no 'x'" learn --text crlf --prompt x
 expect 2 'at least one character' learn --text crlf --prompt ''
 

@@ -28,7 +28,7 @@ tl_tensor gallery_accuracy(tl_tensor logits, tl_tensor ids)
 }
 
 /* Status and memory are looked at here, once; everything before it may fail as it likes. */
-static void must(bool well, const char *what)
+static void ensure(bool well, const char *what)
 {
     if (well) return;
     fprintf(stderr, "%s: %s\n", what, tl_message());
@@ -41,7 +41,7 @@ static void check(const run *r)
     o.size = sizeof o;
     o.second_order = !r->g.first_order;
     const tl_gradcheck_result c = tl_gradcheck_opt(r->model, r->g.model, r->g.in, r->n, r->g.user, &o);
-    must(c.passed, "gradient check");
+    ensure(c.passed, "gradient check");
     printf("gradients agree with differences (%s): %d probes, worst relative error %.1e",
            o.second_order ? "first and second order" : "first order", c.probes, c.worst);
     if (c.kinks) printf(", %d left out at kinks", c.kinks);
@@ -57,7 +57,7 @@ static double held_out(const run *r, const char *when)
     double loss = 0, mean = 0, value[2] = { 0 };
     for (int b = 0; b < BATCHES; b++) {
         r->g.fill(r->g.in, &random);
-        must(!tl_test_step(r->trainer, r->g.in, r->n, &loss), "test");
+        ensure(!tl_test_step(r->trainer, r->g.in, r->n, &loss), "test");
         mean += loss / BATCHES;
         for (int k = 0; k < 2 && shown[k]; k++)
             value[k] += tl_get_scalar(tl_trainer_session(r->trainer, TL_TEST), shown[k]) / BATCHES;
@@ -73,7 +73,7 @@ static void step(run *r)
 {
     double loss;
     r->g.fill(r->g.in, &r->random);
-    must(!tl_train_step(r->trainer, r->g.in, r->n, &loss), "training");
+    ensure(!tl_train_step(r->trainer, r->g.in, r->n, &loss), "training");
     r->mean = isnan(r->mean) ? loss : r->mean + 0.05 * (loss - r->mean);
 }
 
@@ -101,7 +101,7 @@ static void make_inputs(run *r)
         size_t size = 4;
         for (int i = 0; i < a->rank; i++) size *= (size_t)a->dim[i];
         a->data = calloc(1, size);
-        must(a->data, "out of memory");
+        ensure(a->data, "out of memory");
     }
 }
 
@@ -113,7 +113,7 @@ static void begin(run *r, const gallery *g, tl_model *model)
     const tl_optimizer_desc optimizer = g->optimizer.size ? g->optimizer : tl_adam(.lr = 0.01);
     r->trainer = tl_trainer_new(model, g->model, .user = g->user, .optimizer = optimizer, .clip_norm = 1,
                                 .explain = args_explain());
-    must(r->trainer, "trainer");
+    ensure(r->trainer, "trainer");
     g->fill(r->g.in, &(tl_random){ .key = 3 });
     check(r);
     r->before = held_out(r, "before");
@@ -141,9 +141,9 @@ int gallery_run_tasks(const gallery *tasks, int n)
 {
     run r[GALLERY_TASKS];
     bool well = true;
-    must(n <= GALLERY_TASKS, "too many tasks");
+    ensure(n <= GALLERY_TASKS, "too many tasks");
     tl_model *model = tl_model_new(.seed = args_seed());
-    must(model, "model");
+    ensure(model, "model");
     for (int i = 0; i < n; i++) begin(&r[i], &tasks[i], model);
     train(r, n);
     args_plan(r[0].trainer);
