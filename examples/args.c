@@ -86,6 +86,49 @@ void args_plan(tl_trainer *trainer)
     tl_free(text);
 }
 
+/* ---- curves and matrices --------------------------------------------------------------------------------------- */
+
+void args_draw(int n, const char *const *names, tl_history *const *runs)
+{
+    enum { MAX_PANELS = 8, MAX_LINES = 8 };
+    tl_plot panels[MAX_PANELS];
+    tl_series lines[MAX_PANELS][MAX_LINES];
+    int drawn = 0;
+    if (!args_plot) return;
+    for (int k = 0; k < tl_history_names(runs[0]) && drawn < MAX_PANELS; k++) {
+        const char *number = tl_history_name(runs[0], k);
+        char validation[80];
+        int m = 0;
+        if (!strncmp(number, "val_", 4)) continue;
+        for (int i = 0; i < n && m < MAX_LINES - 1; i++)
+            lines[drawn][m++] = (tl_series){ .name = names ? names[i] : "training",
+                                             .y = tl_history_values(runs[i], number),
+                                             .n = tl_history_epochs(runs[i]) };
+        snprintf(validation, sizeof validation, "val_%s", number);
+        const double *y = names ? NULL : tl_history_values(runs[0], validation);
+        if (y) lines[drawn][m++] = (tl_series){ .name = "validation", .y = y, .n = tl_history_epochs(runs[0]) };
+        panels[drawn] = (tl_plot){ .title = number, .x_label = "epoch", .series = lines[drawn], .n_series = m };
+        drawn++;
+    }
+    must(tl_plot_write(panels, drawn, args_plot));
+    printf("%s: the curves\n", args_plot);
+}
+
+void print_rows(const char *title, const int32_t *ids, int64_t rows, int64_t stride, int64_t columns)
+{
+    int width = 1;
+    for (int64_t i = 0; i < (rows - 1) * stride + columns; i++) {
+        const int digits = snprintf(NULL, 0, "%d", ids[i]);
+        if (digits > width) width = digits;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        printf("%s", r ? " [" : title);
+        if (!r) printf("[[");
+        for (int64_t c = 0; c < columns; c++) printf("%s%*d", c ? " " : "", width, ids[r * stride + c]);
+        printf(r + 1 < rows ? "]\n" : "]]\n");
+    }
+}
+
 /* ---- options ------------------------------------------------------------------------------------------------ */
 
 static void print_default(const arg *a)

@@ -41,6 +41,13 @@ FILE *args_explain(void);
  * by Graphviz, if the name ends in .svg. */
 void args_plan(tl_trainer *trainer);
 
+/* With --plot FILE, draws there how n fits went: a panel for each number that the first one's history tells of, with a line
+ * for each. names NULL: a single fit, beside its validation. */
+void args_draw(int n, const char *const *names, tl_history *const *runs);
+
+/* Prints ids as NumPy prints a matrix: each row begins `stride` ids after the one before. */
+void print_rows(const char *title, const int32_t *ids, int64_t rows, int64_t stride, int64_t columns);
+
 /* Ends the program with "program: sentence" on stderr. Exit status 2 for what the user gave, 1 for the rest. */
 _Noreturn void args_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
