@@ -112,5 +112,45 @@ for line in 'Epoch 0, Loss: 5.5586' 'Epoch 70, Loss: 0.1678' 'Epoch 80, Loss: 0.
 has out '    0.10300916    0.03630028   -0.49784764   -0.19816366   -0.08696417'
 has out '    0.77549715    0.06708220   -0.65920812   -0.39389873   -0.67070856'
 has numpy.json '"final_mse": 0.012394'
+
+# "hello world": what the notebook prints; its network, saved and loaded, writes the same; each option learns.
+hello=$TL_BUILD/examples/hello_rnn
+expect 0 "Vocabulary: [' ', 'd', 'e', 'h', 'l', 'o', 'r', 'w']" "$hello" --epochs 200 --save hello --plot hello.svg \
+    --json hello.json
+for line in "{' ': 0, 'd': 1, 'e': 2, 'h': 3, 'l': 4, 'o': 5, 'r': 6, 'w': 7}" 'Sequences: [[3 2 4 4 5]' ' [0 7 5 6 4]]' \
+    ' Total params: 600 (2.34 KB)' 'Epoch 200/200' "'ello' -> ' '" '6 of 6 windows right'; do has out "$line"; done
+for line in '"right": 6' '"accuracy": 1' '"generated": "hello '; do has hello.json "$line"; done
+has hello.svg '>accuracy</text>'
+has hello.svg '>loss</text>'
+grep Generated out >a
+expect 0 'Generated Text: hello ' "$hello" --load hello
+grep Generated out | cmp - a || failures=$((failures + 1))
+grep -q Epoch out && { echo "FAILED: hello_rnn --load learns"; failures=$((failures + 1)); }
+for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    expect 0 '6 of 6 windows right' "$hello" --epochs 200 --seed $seed
+    for option in '--cell lstm --epochs 400' '--cell gru' --bidirectional --attention '--dropout 0.2' '--clip 1'; do
+        [ $seed -le 2 ] && expect 0 '6 of 6 windows right' "$hello" --epochs 200 $option --seed $seed
+    done
+done
+# Once the prompt is over, each character follows from the one before alone.
+written=$(sed -n 's/.*"generated": "\(.*\)",/\1/p' hello.json)
+for i in 6 7 8 9; do
+    pair=$(printf '%s' "$written" | cut -c$i-$((i + 1)))
+    expect 0 "Generated Text: $pair" "$hello" --load hello --prompt "${pair%?}" --length 1
+done
+expect 0 ' - perplexity: ' "$hello" --perplexity --cell gru --bidirectional --attention --dropout 0.1 --clip 1 --save all \
+    --json all.json
+for line in 'dropout (Dropout)' 'bidirectional (Bidirectional)' 'attention (Attention)'; do has out "$line"; done
+has all.json '"network": "gru, bidirectional, attention"'
+has all.json '"perplexity": '
+expect 0 'Generated Text: low' "$hello" --load all --prompt low
+expect 2 "--prompt: the vocabulary has no 'x'" "$hello" --epochs 1 --prompt lox
+expect 2 '--prompt: at least one character' "$hello" --epochs 1 --prompt ''
+expect 2 'crlf: ' "$hello" --load crlf
+expect 2 'model: not a network of this program' "$hello" --load model
+expect 2 '--load learns nothing' "$hello" --load hello --plot again.svg
+expect 2 "--plot takes a name that ends in .svg or .png, not 'curves'" "$hello" --plot curves
+expect 2 'gnuplot is not installed' env PATH="$dir/without" "$hello" --plot curves.png
+
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
