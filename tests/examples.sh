@@ -152,5 +152,26 @@ expect 2 '--load learns nothing' "$hello" --load hello --plot again.svg
 expect 2 "--plot takes a name that ends in .svg or .png, not 'curves'" "$hello" --plot curves
 expect 2 'gnuplot is not installed' env PATH="$dir/without" "$hello" --plot curves.png
 
+# Questions and answers: the notebook's words and numbers, five right of five, and an answer.
+ask=$TL_BUILD/examples/question_answer
+expect 0 "{'what': 1, 'is': 2, 'your': 3, 'you': 4, 'name': 5, 'how': 6, 'are': 7, 'profession': 8, 'where': 9, 'do': 10, 'live': 11, 'favorite': 12, 'color': 13}" \
+    "$ask" --save answers --plot answers.svg --json answers.json
+for line in 'Sequences: [[1, 2, 3, 5], [6, 7, 4], [1, 2, 3, 8], [9, 10, 4, 11], [1, 2, 3, 12, 13]]' ' [[ 0  1  2  3  5]' \
+    ' [ 0  9 10  4 11]' ' [ 1  2  3 12 13]]' ' [0 1 0 2 3]' ' Total params: 2,804 (10.95 KB)' 'Epoch 100/100' 'Epoch 20/20' \
+    'How are you? Predicted Answer, raw ids: 1' 'How are you? Predicted Answer, embedding: 1' \
+    'Embedded: shape (2, 4, 10)' 'The first 3 rows are equal'; do has out "$line"; done
+has answers.json '"embedding_answer": 1'
+has answers.svg '>raw ids</text>'
+has answers.svg '>embedding</text>'
+expect 0 'Predicted Answer, embedding: 2' "$ask" --load answers --question 'where DO you live'
+grep -q Epoch out && { echo "FAILED: question_answer --load learns"; failures=$((failures + 1)); }
+for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    expect 0 'Model Accuracy, raw ids, 100 epochs: 1.0000' "$ask" --seed $seed
+    has out 'Model Accuracy, embedding, 20 epochs: 1.0000'
+done
+expect 2 'none of its words has been learned' "$ask" --load answers --question 'Why?'
+expect 2 'hello: not a network of this program' "$ask" --load hello
+expect 2 '--load learns nothing' "$ask" --load answers --save again
+
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
