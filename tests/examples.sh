@@ -24,6 +24,17 @@ expect() {
 # has FILE WORDS: else it failed.
 has() { grep -qaF -e "$2" "$1" || { echo "FAILED: no '$2' in $1"; failures=$((failures + 1)); }; }
 
+# value FILE NAME: a figure. above, below FILE NAME LIMIT: else it failed.
+value() { sed -n "s/^ *\"$2\": \([^,]*\),*\$/\1/p" "$1"; }
+above() {
+    awk "BEGIN { exit !(\"$(value "$1" "$2")\" + 0 > $3) }" ||
+        { echo "FAILED: $2 is $(value "$1" "$2"), not above $3"; failures=$((failures + 1)); }
+}
+below() {
+    awk "BEGIN { exit !(\"$(value "$1" "$2")\" != \"\" && \"$(value "$1" "$2")\" + 0 < $3) }" ||
+        { echo "FAILED: $2 is $(value "$1" "$2"), not below $3"; failures=$((failures + 1)); }
+}
+
 learn() { "$char_rnn" --units 6 --embedding 4 --epochs 2 --length 10 "$@"; }
 
 : >empty
@@ -77,7 +88,9 @@ for source in "$TL_SOURCE"/examples/*.c "$TL_SOURCE"/examples/gallery/*.c; do
     grep -q '^int main' "$source" || continue
     program=${source#"$TL_SOURCE"/}
     program=$TL_BUILD/${program%.c}
-    case $program in */char_rnn) program="$program --text $dir/crlf --epochs 1" ;; esac
+    case $program in
+    */char_rnn) program="$program --text $dir/crlf --epochs 1" ;;
+    esac
     $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions \([1-9][0-9]* kernels\) for [1-9]' ||
         { echo "FAILED: $program --explain tells nothing"; failures=$((failures + 1)); }
 done
@@ -173,5 +186,14 @@ expect 2 'none of its words has been learned' "$ask" --load answers --question '
 expect 2 'hello: not a network of this program' "$ask" --load hello
 expect 2 '--load learns nothing' "$ask" --load answers --save again
 
+torch_loop=$TL_BUILD/examples/torch_loop
+expect 0 'Epoch [20/20], Loss: ' "$torch_loop" --json loop.json --save loop.net --plot loop.svg
+has out 'Total params: 3,355'
+has out 'Total params: 3,805'
+has loop.svg '<svg'
+for name in torch_loss keras_loss; do below loop.json $name 1.5; done
+expect 0 'Epoch [5/5]' "$torch_loop" --epochs 5 --load loop.net --json more.json
+for name in torch_loss keras_loss; do below more.json $name "$(value loop.json $name)"; done
+expect 2 'model: not the networks of this program' "$torch_loop" --load model
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
