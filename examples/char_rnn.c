@@ -12,11 +12,13 @@
 #include <string.h>
 
 #include "args.h"
+#include "char_windows.h"
 #include "tapeloop.h"
 
 static const char *text_path = "build/alice/alice.txt", *prompt;
 static double rate = 0.004, decay = 1, clip = 1, temperature = 0.7;
 static int64_t window = 64, batch = 16, epochs = 20, length = 300;
+static bool notebook;
 
 /* What the network looks like; saved with it. */
 typedef struct network {
@@ -42,6 +44,7 @@ static const arg options[] = {
     { "temperature", ARG_NUMBER, &temperature, "of the writing: 0 takes the likeliest", 0, 100, NULL },
     { "prompt", ARG_TEXT, &prompt, "what to continue (default: the start of the text)", 0, 0, NULL },
     { "length", ARG_INT, &length, "characters to write after each epoch", 0, 1e9, NULL },
+    { "notebook", ARG_FLAG, &notebook, "windows of ten characters instead; see --notebook --help", 0, 0, NULL },
     { ARGS_SAVE("write the network to this file after each epoch") },
     { ARGS_LOAD("go on with the network in this file") },
 };
@@ -289,8 +292,11 @@ static void report(tl_model *model, const corpus *c)
 
 int main(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--notebook")) return char_windows(argc, argv);
     args_read(argc, argv, "a recurrent network learns a text and writes more of it", options,
               sizeof options / sizeof *options);
+    if (notebook) args_fail(2, "--notebook is to be written out");
     tl_model *model = tl_model_new(.seed = args_seed());
     if (!model) args_fail(1, "%s", tl_message());
     corpus c = { .vocab = args_load ? load(model) : NULL };

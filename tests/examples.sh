@@ -185,6 +185,39 @@ done
 expect 2 'none of its words has been learned' "$ask" --load answers --question 'Why?'
 expect 2 'hello: not a network of this program' "$ask" --load hello
 expect 2 '--load learns nothing' "$ask" --load answers --save again
+# char_rnn --notebook: the text as it is cleaned, the figures, a hundred characters behind each beginning of ten, the
+# network as it was saved, and on the text of the notebook the loss that the same model has in PyTorch (2.344 on average
+# after the first iteration; what seeds do is less than 1 %, so 2 % is ample).
+windows() { "$char_rnn" --notebook --units 6 --batch 4 "$@"; }
+# written FILE: the text in it that was generated last.
+written() { grep -A1 'Generating from seed: ' "$1" | tail -n 1; }
+printf 'The SKY\r\n\n \t was\303\251 falling  \n' >sky
+expect 0 'sky: 19 characters, 14 different ones; 9 windows' windows --text sky --epochs 2 --save sky.net --json sky.json
+has sky.json '"loss_1": '
+[ "$(grep -c 'Generating from seed: ' out)" = 2 ] && [ "$(written out | wc -c)" = 111 ] ||
+    { echo "FAILED: not 110 characters"; failures=$((failures + 1)); }
+expect 0 '3/3' windows --text sky --epochs 1 --save sky.net
+written out >a
+expect 0 'Generating' "$char_rnn" --notebook --text sky --epochs 0 --load sky.net
+written out | cmp a - || failures=$((failures + 1))
+for i in 1 2 3 4 5 6 7 8 9 10; do printf 'abcdefgh'; done >round
+expect 0 'Epoch 60/60' windows --text round --epochs 60 --units 16
+case abcdefghabcdefghabcdefgh in *"$(written out | cut -c 95-110)"*) ;; *)
+    echo "FAILED: $(written out)"; failures=$((failures + 1)) ;;
+esac
+expect 2 'two: nothing follows ten characters' windows --text two
+expect 2 'none: No such file' windows --text none
+expect 2 "--units takes a number from 1" windows --units 0
+expect 2 'model: not a network of this program' windows --text sky --load model
+expect 2 'is to be written out' "$char_rnn" --note --text sky
+alice=$TL_SOURCE/../shared/data/alice/wonderland.txt
+if [ -r "$alice" ]; then
+    expect 0 'Total params: 30,904' "$char_rnn" --notebook --text "$alice" --epochs 1 --json alice.json
+    above alice.json loss_0 2.297
+    below alice.json loss_0 2.391
+else
+    echo "skipped: the notebook's text is not at $alice"
+fi
 
 torch_loop=$TL_BUILD/examples/torch_loop
 expect 0 'Epoch [20/20], Loss: ' "$torch_loop" --json loop.json --save loop.net --plot loop.svg
