@@ -90,6 +90,7 @@ for source in "$TL_SOURCE"/examples/*.c "$TL_SOURCE"/examples/gallery/*.c; do
     program=$TL_BUILD/${program%.c}
     case $program in
     */char_rnn) program="$program --text $dir/crlf --epochs 1" ;;
+    */topologies) program="$program --steps 1" ;;
     esac
     $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions \([1-9][0-9]* kernels\) for [1-9]' ||
         { echo "FAILED: $program --explain tells nothing"; failures=$((failures + 1)); }
@@ -228,5 +229,15 @@ for name in torch_loss keras_loss; do below loop.json $name 1.5; done
 expect 0 'Epoch [5/5]' "$torch_loop" --epochs 5 --load loop.net --json more.json
 for name in torch_loss keras_loss; do below more.json $name "$(value loop.json $name)"; done
 expect 2 'model: not the networks of this program' "$torch_loop" --load model
+
+topologies=$TL_BUILD/examples/topologies
+expect 0 'synced: ' "$topologies" --json shapes.json --save shapes.net --plot shapes.svg
+has shapes.svg 'many-to-many'
+for name in one-to-one one-to-many many-to-one many-to-many synced; do above shapes.json $name 0.9; done
+expect 0 'one-to-many: ' "$topologies" --task one-to-many --steps 0 --load shapes.net --json loaded.json
+[ "$(value loaded.json one-to-many)" = "$(value shapes.json one-to-many)" ] ||
+    { echo "FAILED: loaded networks answer otherwise"; failures=$((failures + 1)); }
+expect 2 'model: no network for synced in it' "$topologies" --task synced --load model
+expect 2 '--task is one of' "$topologies" --task all-to-all
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
