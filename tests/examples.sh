@@ -91,6 +91,7 @@ for source in "$TL_SOURCE"/examples/*.c "$TL_SOURCE"/examples/gallery/*.c; do
     case $program in
     */char_rnn) program="$program --text $dir/crlf --epochs 1" ;;
     */topologies) program="$program --steps 1" ;;
+    */vanishing) program="$program --length 5 --updates 1" ;;
     esac
     $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions \([1-9][0-9]* kernels\) for [1-9]' ||
         { echo "FAILED: $program --explain tells nothing"; failures=$((failures + 1)); }
@@ -239,5 +240,16 @@ expect 0 'one-to-many: ' "$topologies" --task one-to-many --steps 0 --load shape
     { echo "FAILED: loaded networks answer otherwise"; failures=$((failures + 1)); }
 expect 2 'model: no network for synced in it' "$topologies" --task synced --load model
 expect 2 '--task is one of' "$topologies" --task all-to-all
+
+# A gradient that explodes, the same clipped, one that vanishes; and what becomes of training.
+vanishing=$TL_BUILD/examples/vanishing
+expect 0 'SimpleRNN, relu' "$vanishing" --length 40 --updates 3 --json way.json --plot way.svg
+has way.svg 'orthogonal'
+above way.json relu_plain 1000
+below way.json relu_clipped 1.01
+below way.json relu_orthogonal 0.001
+below way.json relu_clipped_loss 10
+has way.json '"relu_unclipped_loss": null'
+expect 2 '--length takes a number from 2 to 500' "$vanishing" --length 501
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
