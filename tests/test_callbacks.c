@@ -1,4 +1,4 @@
-/* tests/test_callbacks.c - callbacks of a run, its history, and what is kept for a resume. */
+/* tests/test_callbacks.c - callbacks of a run, and what is kept for a resume. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -522,56 +522,6 @@ Test(text_sample, writes_what_the_model_has_learned)
     tl_stream_free(stream);
     tl_vocab_free(v);
     cr_assert_eq(tl_live_bytes(), 0);
-}
-
-/* ---- history --------------------------------------------------------------------------------------------------------- */
-
-Test(history, is_a_table_by_name_and_epoch)
-{
-    tl_history *h = tl_history_new();
-    cr_assert_eq(tl_history_epochs(h), 0);
-    GOOD(tl_history_add(h, 3, (tl_named_number[]){ { "loss", 1 } }, 1));
-    GOOD(tl_history_add(h, 5, (tl_named_number[]){ { "loss", 2 }, { "accuracy", 0.5 } }, 2));
-    for (int i = 6; i < 200; i++) {
-        tl_named_number log = { .value = i };
-        snprintf(log.name, sizeof log.name, i < 40 ? "x%02d" : "loss", i);
-        GOOD(tl_history_add(h, i, &log, 1));
-    }
-    cr_assert_eq(tl_history_epochs(h), 196);
-    cr_assert_eq(tl_history_names(h), 36);
-    cr_assert_str_eq(tl_history_name(h, 0), "accuracy");
-    cr_assert_str_eq(tl_history_name(h, 1), "loss");
-    cr_assert_null(tl_history_name(h, 36));
-    cr_assert(isnan(tl_history_value(h, "accuracy", 0)) && tl_history_value(h, "accuracy", 1) == 0.5);
-    cr_assert(tl_history_value(h, "x20", 16) == 20 && isnan(tl_history_value(h, "x20", 17)));
-    cr_assert_eq(tl_history_value(h, "loss", 195), 199);
-    cr_assert(isnan(tl_history_value(h, "loss", 196)) && isnan(tl_history_value(h, "y", 0)));
-    cr_assert_eq(tl_history_epoch(h, 1), 5);
-    cr_assert_eq(tl_history_epoch(h, 196), -1);
-    GOOD(
-        tl_history_add(h, 5, (tl_named_number[]){ { "loss", 9 } }, 1)); /* that epoch once more: what came after goes */
-    cr_assert_eq(tl_history_epochs(h), 2);
-    cr_assert(tl_history_values(h, "loss")[1] == 9 && isnan(tl_history_value(h, "accuracy", 1)));
-    BAD(TL_E_ARGUMENT, "tl_history_add", tl_history_add(h, -1, NULL, 0));
-    tl_history_free(h);
-    cr_assert_eq(tl_live_bytes(), 0);
-}
-
-Test(history, prints_a_table)
-{
-    char *said = NULL;
-    size_t size;
-    FILE *out = open_memstream(&said, &size);
-    tl_history *h = tl_history_new();
-    GOOD(tl_history_add(h, 0, (tl_named_number[]){ { "loss", 1.5 } }, 1));
-    GOOD(tl_history_add(h, 1, (tl_named_number[]){ { "loss", 1.25e-5 }, { "val_accuracy", 0.5 } }, 2));
-    tl_history_print(h, out);
-    fclose(out);
-    cr_assert_str_eq(said, "epoch        loss  val_accuracy\n"
-                           "    1      1.5000             -\n"
-                           "    2   1.250e-05        0.5000\n");
-    free(said);
-    tl_history_free(h);
 }
 
 /* ---- the store ------------------------------------------------------------------------------------------------------- */

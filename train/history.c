@@ -70,7 +70,7 @@ static tl_status reserve(tl_history *h, int names, int64_t rows)
 {
     if (names <= h->room_names && rows <= h->room_rows) return TL_OK;
     tl_history more = *h;
-    if (names > h->room_names) more.room_names = names + 4;
+    if (names >= h->room_names) more.room_names = names + 4; /* never none */
     if (rows > h->room_rows) more.room_rows = 2 * rows + 30;
     more.name = tl_resize(NULL, 0, (size_t)more.room_names * sizeof *more.name);
     more.epoch = tl_resize(NULL, 0, (size_t)more.room_rows * sizeof *more.epoch);

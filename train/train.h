@@ -123,6 +123,12 @@ TL_API tl_status tl_history_add(tl_history *history, int64_t epoch, const tl_nam
 TL_API void tl_history_print(const tl_history *history, FILE *out);
 TL_API tl_status tl_history_write_csv(const tl_history *history, const char *path);
 
+/* The curves over the epochs: a panel a name, the loss first and the learning rate last, with that of val_ in the same
+ * panel. As a picture by its ending (.svg, or .png where gnuplot is: tl_plot_write()), and as text (tl_plot_print()).
+ * TL_E_ARGUMENT also for a history without an epoch or of more than 64 panels. */
+TL_API tl_status tl_history_plot(const tl_history *history, const char *path);
+TL_API tl_status tl_history_print_plot(const tl_history *history, FILE *out);
+
 /* ---- what is kept for a resume ------------------------------------------------------------------------------ */
 
 /* Named numbers, arrays and texts on their way to a checkpoint or back. Whoever has something to keep names it once, in
