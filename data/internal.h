@@ -62,6 +62,7 @@ tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t 
 bool tl_make_room(void *p, int64_t *room, int64_t n, int64_t more, size_t size);
 
 size_t tl_element_size(tl_dtype dtype);
+int64_t tl_step_size(const tl_array *a); /* elements of one step of a sequence [steps, ...], or of one row */
 /* Element i of the data, whatever its type. What is set fits it. */
 static inline double tl_element(const void *data, tl_dtype dtype, int64_t i)
 {

@@ -1,4 +1,4 @@
-/* data/pad.c - sequences of any lengths as one array, classes as vectors, windows of a series. */
+/* data/pad.c - sequences of any lengths as one array, classes as vectors. */
 #include "data/internal.h"
 
 #include <limits.h>
@@ -10,14 +10,6 @@
 double tl_array_at(const tl_array *a, int64_t i) { return tl_element(a->data, a->dtype, i); }
 
 void tl_array_put(tl_array *a, int64_t i, double value) { tl_set_element(a->data, a->dtype, i, value); }
-
-/* Elements of one step of a sequence, or of one row. */
-static int64_t width_of(const tl_array *a)
-{
-    int64_t n = 1;
-    for (int k = 1; k < a->rank; k++) n *= a->dim[k];
-    return n;
-}
 
 static bool same_steps(const tl_array *a, const tl_array *b)
 {
@@ -77,7 +69,7 @@ static tl_status pad(const char *who, const tl_array *s, int64_t n, const tl_pad
     const int rank = first ? first->rank : 1;
     for (int k = 1; k < rank; k++) dim[k + 1] = first->dim[k];
     status = tl_array_new(who, o->dtype ? o->dtype : first ? dtype ? dtype : first->dtype : TL_I32, rank + 1, dim, out);
-    const int64_t width = first ? width_of(first) : 1;
+    const int64_t width = first ? tl_step_size(first) : 1;
     for (int64_t i = 0; !status && i < n; i++)
         if (!pad_row(&s[i], o, i, width, out))
             status = tl_report(TL_E_ARGUMENT, "%s: sequence %lld or .value has a number that does not fit i32", who,
@@ -139,43 +131,4 @@ tl_status tl_to_categorical_opt(const tl_array *classes, tl_array *out, const tl
     for (int64_t i = 0; !status && i < n * columns; i++) tl_array_put(out, i, 0);
     for (int64_t i = 0; !status && i < n; i++) tl_array_put(out, i * columns + (int64_t)tl_array_at(classes, i), 1);
     return status;
-}
-
-/* ---- windows ------------------------------------------------------------------------------------------------ */
-
-tl_status tl_sliding_windows_opt(const tl_array *series, int64_t window, tl_array out[2], const tl_sliding_opts *o)
-{
-    static const char who[] = "tl_sliding_windows";
-    const tl_array *targets = o->targets ? o->targets : series;
-    const int64_t stride = o->stride ? o->stride : 1, every = o->sampling_rate ? o->sampling_rate : 1;
-    if (!series || !out || window < 1 || stride < 1 || every < 1)
-        return tl_report(TL_E_ARGUMENT, "%s: a series, and window, .stride and .sampling_rate of at least 1 are needed",
-                         who);
-    out[0] = out[1] = (tl_array){ 0 };
-    if (series->rank < 1 || series->rank >= TL_MAX_RANK || targets->rank < 1 || targets->dim[0] != series->dim[0])
-        return tl_report(TL_E_SHAPE, "%s: a series is [steps, ...], and .targets has as many steps", who);
-    const int64_t steps = series->dim[0], length = (window - 1) / every + 1;
-    if (steps <= window)
-        return tl_report(TL_E_SHAPE, "%s: %lld steps are too few for a window of %lld and what follows it", who,
-                         (long long)steps, (long long)window);
-    const int64_t n = (steps - window - 1) / stride + 1;
-    int64_t dim[2][TL_MAX_RANK] = { { n, length }, { n } };
-    memcpy(dim[0] + 2, series->dim + 1, (size_t)(series->rank - 1) * sizeof **dim);
-    memcpy(dim[1] + 1, targets->dim + 1, (size_t)(targets->rank - 1) * sizeof **dim);
-    tl_status status = tl_array_new(who, series->dtype, series->rank + 1, dim[0], &out[0]);
-    if (!status) status = tl_array_new(who, targets->dtype, targets->rank, dim[1], &out[1]);
-    if (status) {
-        tl_array_free(&out[0]);
-        return status;
-    }
-    const size_t step = (size_t)width_of(series) * tl_element_size(series->dtype);
-    const size_t target = (size_t)width_of(targets) * tl_element_size(targets->dtype);
-    char *in = out[0].data, *next = out[1].data;
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t k = 0; k < length; k++, in += step)
-            memcpy(in, (const char *)series->data + (size_t)(i * stride + k * every) * step, step);
-        memcpy(next, (const char *)targets->data + (size_t)(i * stride + window) * target, target);
-        next += target;
-    }
-    return TL_OK;
 }

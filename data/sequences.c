@@ -7,6 +7,13 @@
 
 size_t tl_element_size(tl_dtype dtype) { return dtype == TL_F64 ? sizeof(double) : 4; }
 
+int64_t tl_step_size(const tl_array *a)
+{
+    int64_t n = 1;
+    for (int k = 1; k < a->rank; k++) n *= a->dim[k];
+    return n;
+}
+
 tl_status tl_array_new(const char *who, tl_dtype dtype, int rank, const int64_t *dim, tl_array *out)
 {
     *out = (tl_array){ 0 };

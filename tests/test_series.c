@@ -198,6 +198,8 @@ Test(windows, may_leave_out_what_is_missing)
     EQUAL(tl_series_windows(&x, NULL, &out, .steps = 2, .n_targets = 2, .skip_missing = true), TL_OK);
     EQUAL(out.dim[0], 5); /* nor that which predicts row 4 */
     EQUAL(out.dim[1], 2);
+    const double both[] = { 2, 102, 3, 103, 7, 107, 8, 108, 9, 109 };
+    cr_assert_arr_eq(out.data, both, sizeof both);
     tl_array_free(&out);
     EQUAL(tl_series_windows(&x, &in, NULL, .steps = 2), TL_OK);
     EQUAL(in.dim[0], 8);
@@ -235,6 +237,7 @@ static tl_status everything(void)
     if (!status) status = tl_scaler_write("f", &s);
     if (!status) status = tl_scaler_read("f", &r);
     if (!status) status = tl_series_windows(&x, &in, &out, .steps = 2);
+    cr_assert(!status || (!in.data && !out.data)); /* both or none */
     tl_scaler_free(&s);
     tl_scaler_free(&r);
     tl_array_free(&in);
