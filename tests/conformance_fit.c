@@ -10,8 +10,9 @@ typedef struct sequential {
     replay *r;
     char *layer[MOST_LAYERS];
     int n;
-    bool masked; /* the mask reaches the loss */
-    int weights; /* index of the weights among the inputs; 0: none */
+    bool masked;        /* the mask reaches the loss */
+    int weights;        /* index of the weights among the inputs; 0: none */
+    bool training_only; /* those of classes count in training alone */
     tl_loss loss;
 } sequential;
 
@@ -62,7 +63,8 @@ static tl_tensor penalties(tl_scope *s, const sequential *m, int k)
 {
     static const struct {
         const char *what, *path;
-    } places[] = { { "kernel", "*W" }, { "recurrent", "*U" }, { "bias", "*b" } };
+        bool gru;
+    } places[] = { { "kernel", "*W" }, { "recurrent", "*U" }, { "bias", "*b" }, { "bias", "*br", true } };
     tl_tensor sum = TL_NONE;
     const char *p = strchr(m->layer[k], '(');
     for (p = p && strstr(p, " ") ? p + 1 : NULL; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
@@ -73,7 +75,7 @@ static tl_tensor penalties(tl_scope *s, const sequential *m, int k)
             continue;
         const bool both = !strcmp(kind, "l1l2"), l2 = !strcmp(kind, "l2");
         for (int i = 0; i < COUNT(places); i++) {
-            if (strcmp(what, places[i].what)) continue;
+            if (strcmp(what, places[i].what) || (places[i].gru && cell_of(m->layer[k]) != &keras_gru)) continue;
             const char *path = text(m->r, "l%d/%s", k, places[i].path);
             const tl_tensor y = tl_penalty(s, path, .l1 = l2 ? 0 : a, .l2 = both ? b : l2 ? a : 0);
             sum = tl_absent(sum) ? y : tl_add(sum, y);
@@ -122,9 +124,10 @@ static tl_tensor model(tl_scope *s, const tl_tensor *in, void *user)
     if (!m->masked) y = tl_masked(y, TL_NONE);
     const bool same = tl_size(in[1]) == tl_size(y) && tl_dtype_of(in[1]) != TL_I32;
     const tl_tensor target = same ? tl_reshape(in[1], tl_rank(y), tl_shape_of(y).dim) : in[1];
+    const bool weighted = m->weights && (tl_training(s) || !m->training_only);
     const tl_loss_opts o = { .size = sizeof o,
                              .probabilities = m->loss != TL_LOSS_MSE,
-                             .weights = m->weights ? in[m->weights] : TL_NONE };
+                             .weights = weighted ? in[m->weights] : TL_NONE };
     const tl_tensor loss = tl_loss_opt(TL_HERE, m->loss, (tl_tensor[]){ y, target }, &o);
     return tl_absent(penalty) ? loss : tl_add(loss, penalty);
 }
@@ -134,14 +137,36 @@ static tl_tensor model(tl_scope *s, const tl_tensor *in, void *user)
 /* "SGD(.1, momentum .9)", "Adam(.01)", "Adam default" */
 static tl_optimizer_desc optimizer_of(replay *r)
 {
+    static const struct {
+        const char *name;
+        tl_rule rule;
+    } rules[] = { { "SGD", TL_SGD },         { "RMSprop", TL_RMSPROP },   { "AdamW", TL_ADAMW },
+                  { "Adamax", TL_ADAMAX },   { "Adam", TL_ADAM },         { "Nadam", TL_NADAM },
+                  { "Adagrad", TL_ADAGRAD }, { "Adadelta", TL_ADADELTA }, { "Lion", TL_LION },
+                  { "Ftrl", TL_FTRL } };
+    tl_optimizer_desc o = { .size = sizeof o };
+    const struct {
+        const char *name;
+        double *to;
+    } options[] = { { "momentum ", &o.momentum },
+                    { "clipnorm ", &o.clip_each },
+                    { "global_clipnorm ", &o.clip_norm },
+                    { "clipvalue ", &o.clip_value },
+                    { "rho ", &o.rho },
+                    { "beta_1 ", &o.beta1 },
+                    { "beta_2 ", &o.beta2 },
+                    { "epsilon ", &o.epsilon },
+                    { "weight_decay ", &o.weight_decay } };
     const char *words = fx_attr(r->c, "optimizer"), *p;
     if (!words) words = strstr(r->c->op, "onehot") ? "RMSprop" : "Adam";
-    tl_optimizer_desc o = !strncmp(words, "SGD", 3)       ? tl_sgd()
-                          : !strncmp(words, "RMSprop", 7) ? tl_rmsprop()
-                                                          : tl_adam();
+    for (int k = 0; k < COUNT(rules) && !o.rule; k++)
+        if (!strncmp(words, rules[k].name, strlen(rules[k].name))) o.rule = rules[k].rule;
+    if (!o.rule) fail(r, "optimizer \"%s\" is not known here", words);
     if ((p = strchr(words, '('))) o.lr = atof(p + 1);
-    if ((p = strstr(words, "momentum "))) o.momentum = atof(p + 9);
-    if ((p = strstr(words, "clipnorm "))) o.clip_each = atof(p + 9);
+    for (; p; p = strchr(p + 1, ','))
+        for (int k = 0; k < COUNT(options); k++)
+            if (!strncmp(p + 1 + strspn(p + 1, " "), options[k].name, strlen(options[k].name)))
+                *options[k].to = atof(strchr(p + 1 + strspn(p + 1, " "), ' '));
     return o;
 }
 
@@ -163,6 +188,7 @@ static tl_dataset *dataset_of(replay *r, sequential *m, bool weighted, int *mask
         for (const char *p = classes; p && n < 64; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
             weight[n++] = atof(strchr(p, ':') + 1);
         m->weights = tl_dataset_class_weights(d, 1, weight, n, .dtype = replay_type(r));
+        m->training_only = true;
     }
     *mask = 0;
     if (m->masked && tags && strstr(m->layer[0], "mask_zero")) {

@@ -572,6 +572,5 @@ def cases():
     keras_schedules()
 
 
-if sys.argv[1] == "--check":
-    check(sys.argv[2])
-write(cases, "keras")
+if __name__ == "__main__":
+    check(sys.argv[2]) if sys.argv[1] == "--check" else write(cases, "keras")

@@ -18,13 +18,16 @@ done
 keras=$TL_SOURCE/tests/make_keras_fixtures.py
 open=$fixtures/keras_oracle_open
 metrics=$TL_SOURCE/tests/make_metric_fixtures.py
+trainings=$TL_SOURCE/tests/make_training_fixtures.py
 if [[ -d $open ]]; then # Keras' own numbers first: are the layers of that file the same?
     "$python" "$keras" --check "$open"
     "$python" "$metrics" --check "$open"
+    "$python" "$trainings" --check "$open"
 else
     echo "not compared with Keras: there is no $open"
 fi
 "$python" "$keras" "$work" 1 2
 "$python" "$metrics" "$work" 1 2
+"$python" "$trainings" "$work" 1 2
 "$python" "$TL_SOURCE/tests/make_torch_fixtures.py" "$work" 1 2
 "$TL_BUILD/tests/conformance" "$work"/*/
