@@ -1,11 +1,14 @@
 #!/bin/sh
 # tests/docs.sh: all C in README.md, CONTRIBUTING.md and docs/*.md compiles. A block that defines functions (a `{` alone at
 # the beginning of a line) or includes a header is at file scope; any other block is a function's body, with the usual names at hand.
-# The blocks of a page are one program, in order.
+# The blocks of a page are one program, in order; it is run if it has a main().
 cd "${TL_SOURCE:-$(dirname "$0")/..}" || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-failed=0 pages=0
+failed=0 pages=0 programs=0
+build=$(cd "${TL_BUILD:-build}" && pwd) || exit 1
+sanitize=
+! nm -D "$build/libtapeloop.so" | grep -q __asan_init || sanitize=-fsanitize=address,undefined
 
 for page in README.md CONTRIBUTING.md docs/*.md; do
     awk -v page="$page" '
@@ -31,8 +34,15 @@ for page in README.md CONTRIBUTING.md docs/*.md; do
     ' "$page" >"$work/page.c"
     grep -q '^#line' "$work/page.c" || continue
     pages=$((pages + 1))
-    ${CC:-cc} -std=gnu11 -Wall -Wextra -Wpedantic -Wno-unused-variable -Wno-unused-function -Wno-unused-but-set-variable -Werror -I. \
-        -fsyntax-only "$work/page.c" || { echo "$page: see above"; failed=1; }
+    compile="${CC:-cc} -std=gnu11 -Wall -Wextra -Wpedantic -Wno-unused-variable -Wno-unused-function -Wno-unused-but-set-variable -Werror -I."
+    if ! grep -q '^int main(' "$work/page.c"; then
+        $compile -fsyntax-only "$work/page.c" || { echo "$page: see above"; failed=1; }
+        continue
+    fi
+    programs=$((programs + 1))
+    $compile $sanitize "$work/page.c" -o "$work/page" -L"$build" -ltapeloop -lm -Wl,-rpath,"$build" &&
+        (cd "$work" && ./page >page.log) || { cat "$work/page.log"; echo "$page: see above"; failed=1; }
 done
+[ $programs -ge 1 ] || { echo "no page with a program was found"; failed=1; }
 [ $pages -ge 5 ] || { echo "only $pages pages with C were found"; failed=1; }
 exit $failed
