@@ -226,8 +226,7 @@ static void *compute(tl_tape *t, uint32_t id)
     return run_node(t, node);
 }
 
-/* Computes node id and whatever it needs; NULL on failure. */
-static const void *evaluate(tl_tape *t, uint32_t id)
+const void *tl_node_value(tl_tape *t, uint32_t id)
 {
     while (t->cap_value < t->n) {
         const uint32_t old = t->cap_value;
@@ -266,7 +265,7 @@ void tl_eval_values_at(tl_place at, tl_tensor x, double *out)
     const uint32_t id = tl_operand(t, at, x, "tl_eval");
     if (!id) return;
     t->evaluated = true;
-    const void *v = evaluate(t, id);
+    const void *v = tl_node_value(t, id);
     for (int64_t i = 0; v && i < n; i++) out[i] = tl_read(v, t->node[id].shape.dtype, i);
 }
 

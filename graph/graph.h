@@ -536,6 +536,13 @@ TL_API void tl_eval_values_at(tl_place at, tl_tensor t, double *out);
 TL_API void tl_eval_values(tl_tensor t, double *out);
 #define tl_eval_values(...) tl_eval_values_at(TL_HERE, __VA_ARGS__)
 
+/* Where it comes from that x, or with TL_NONE the gradients of tl_backward(), are not finite: runs the recording as tl_eval() does,
+ * with its session's states and run number, and writes into out (`size` bytes) the first operation that has a NaN or an
+ * infinity from none of its operands, "first NaN in log at model.c:41 in encoder at step 17", or the input, parameter or
+ * state that has one: "there is NaN in input in[0]". False: nothing was found, or memory is short. Costs the memory of all
+ * values that are needed, until the tape is reset. */
+TL_API bool tl_find_nonfinite(tl_tape *tape, tl_tensor x, char *out, size_t size);
+
 /* ---- plan and session --------------------------------------------------------------------------------------- */
 
 /* An immutable plan of what the tape's outputs, gradients, taps and states need. New parameters join the
@@ -563,6 +570,11 @@ tl_session_plan(const tl_session *session); /* the last that ran, valid until th
 /* Runs a plan on n inputs, in the order of tl_input(). Shapes and dtypes must be the recorded ones (TL_E_INPUT).
  * Allocates nothing after the first run of the largest plan. On failure states keep their old values. */
 TL_API tl_status tl_run(tl_session *session, const tl_plan *plan, const tl_array *inputs, int n);
+
+/* A run in two steps, for who wants to see its results before: states and the run's number stay as they are until
+ * tl_session_advance() sets them, which does nothing a second time. Without it, it is as if there had been no run. */
+TL_API tl_status tl_run_ahead(tl_session *session, const tl_plan *plan, const tl_array *inputs, int n);
+TL_API void tl_session_advance(tl_session *session);
 
 /* What the last run left under an output's name: out describes the session's own memory, valid until the next run.
  * TL_E_OUTPUT if nothing of that name was marked. */

@@ -218,11 +218,11 @@ static void remember(tl_session *s, const tl_plan *p)
     s->plan = plan;
 }
 
-tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
+tl_status tl_run_ahead(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
 {
     if (!s || !p) return tl_report(TL_E_ARGUMENT, "tl_run: a session and a plan are needed");
     if (p->model != s->model) return tl_report(TL_E_ARGUMENT, "tl_run: the plan belongs to another model");
-    s->ran = false;
+    s->ran = s->ahead = false;
     tl_status status = check_inputs(p, inputs, n);
     if (!status && !make_room(s, p)) status = tl_report(TL_E_MEMORY, "tl_run: out of memory");
     if (!status) status = check_states(s, p);
@@ -238,10 +238,23 @@ tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
     tl_restore_mode(mode);
     if (status) return status;
     s->ran = s->ran_once = true;
-    if (s->hold) return TL_OK;
-    set_states(s, p);
-    s->runs++;
+    s->ahead = !s->hold;
     return TL_OK;
+}
+
+void tl_session_advance(tl_session *s)
+{
+    if (!s->ahead) return;
+    s->ahead = false;
+    set_states(s, s->plan);
+    s->runs++;
+}
+
+tl_status tl_run(tl_session *s, const tl_plan *p, const tl_array *inputs, int n)
+{
+    const tl_status status = tl_run_ahead(s, p, inputs, n);
+    if (!status) tl_session_advance(s);
+    return status;
 }
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */

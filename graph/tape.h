@@ -327,6 +327,9 @@ void tl_unjoin(tl_tape *t, tl_joined before);
 
 /* ---- execute.c ---------------------------------------------------------------------------------------------- */
 
+/* Computes node id and whatever it needs, as tl_eval; NULL on failure. */
+const void *tl_node_value(tl_tape *t, uint32_t id);
+
 /* How a value lies in memory: rows of `cols` elements each, `stride` elements apart; cols 0: dense. */
 typedef struct tl_layout {
     int64_t cols, stride;
@@ -559,6 +562,7 @@ struct tl_session {
     uint32_t n_state;
     uint64_t runs;
     bool hold;
+    bool ahead; /* states and number are those before the last run */
     tl_plan *plan; /* the last that was run: its outputs can be read */
     bool ran, ran_once;
     struct tl_profiled *profile; /* NULL: off */

@@ -72,8 +72,9 @@ TL_API void tl_trainer_free(tl_trainer *trainer); /* NULL is harmless */
  * function marked: tl_get(tl_trainer_session(trainer, TL_PREDICT), "logits", &array).
  *
  * Errors: those of recording and of tl_run(); TL_E_REPLAY (above); TL_E_ABSENT if the model function returned no loss;
- * TL_E_NONFINITE if the loss or the norm of the gradients is not finite: then no parameter has changed (but states of
- * stateful layers have, and may hold NaNs: tl_trainer_reset_states). */
+ * TL_E_NONFINITE if the loss or the norm of the gradients is not finite: then it is as if the step had not been made, neither
+ * parameters nor states have changed; the sentence names the line, scope and step of the first operation that is to blame
+ * (tl_find_nonfinite). */
 TL_API tl_status tl_train_step(tl_trainer *trainer, const tl_array *inputs, int n, double *loss);
 TL_API tl_status tl_test_step(tl_trainer *trainer, const tl_array *inputs, int n, double *loss);
 TL_API tl_status tl_predict_step(tl_trainer *trainer, const tl_array *inputs, int n);

@@ -339,7 +339,21 @@ static tl_status run(tl_trainer *t, tl_mode mode, const tl_array *inputs, int n)
     }
     if (status) return status;
     c->used = ++t->clock;
-    return tl_run(t->session[mode], c->plan, t->present, gather_present(t, inputs, n));
+    return tl_run_ahead(t->session[mode], c->plan, t->present, gather_present(t, inputs, n));
+}
+
+/* The error of the run that was made and is not to count, whose result `what` is x: with the line where that begins, if it
+ * can be found. */
+static tl_status not_finite(tl_trainer *t, tl_mode mode, const char *what, double x, bool gradients)
+{
+    tl_tensor loss;
+    char origin[1024] = "";
+    tl_tape *tape = record(t, mode, t->shaped, t->n_shaped, &loss);
+    if (tape && gradients && !tl_failed(tape)) tl_backward(loss);
+    const bool found = tape && tl_find_nonfinite(tape, gradients ? TL_NONE : loss, origin, sizeof origin);
+    return tl_report(TL_E_NONFINITE, "%s of run %llu is %g; no parameter was changed%s%s", what,
+                     (unsigned long long)tl_session_runs(t->session[mode]), isnan(x) ? fabs(x) : x, found ? "; " : "",
+                     found ? origin : "");
 }
 
 /* The loss of the run that has just been made. */
@@ -347,9 +361,7 @@ static tl_status read_loss(tl_trainer *t, tl_mode mode, double *out)
 {
     const double loss = tl_get_scalar(t->session[mode], "loss");
     if (out) *out = loss;
-    if (isfinite(loss)) return TL_OK;
-    return tl_report(TL_E_NONFINITE, "the loss of run %llu is %g; no parameter was changed",
-                     (unsigned long long)tl_session_runs(t->session[mode]) - 1, loss);
+    return isfinite(loss) ? TL_OK : not_finite(t, mode, "the loss", loss, false);
 }
 
 static tl_status update(tl_trainer *t)
@@ -360,9 +372,9 @@ static tl_status update(tl_trainer *t)
     if (!reached)
         return tl_report(TL_E_OUTPUT, "the loss depends on no parameter that is not frozen: nothing can be learned");
     const tl_status status = tl_optimizer_step(t->optimizer, session);
-    if (status != TL_E_NONFINITE) return status;
-    return tl_report(status, "the norm of the gradients of run %llu is %g; no parameter was changed",
-                     (unsigned long long)tl_session_runs(session) - 1, tl_optimizer_norm(t->optimizer));
+    return status != TL_E_NONFINITE
+               ? status
+               : not_finite(t, TL_TRAIN, "the norm of the gradients", tl_optimizer_norm(t->optimizer), true);
 }
 
 tl_status tl_train_step(tl_trainer *t, const tl_array *inputs, int n, double *loss)
@@ -370,17 +382,26 @@ tl_status tl_train_step(tl_trainer *t, const tl_array *inputs, int n, double *lo
     if (loss) *loss = NAN;
     tl_status status = run(t, TL_TRAIN, inputs, n);
     if (!status) status = read_loss(t, TL_TRAIN, loss);
-    return status ? status : update(t);
+    if (!status) status = update(t);
+    if (!status) tl_session_advance(t->session[TL_TRAIN]);
+    return status;
 }
 
 tl_status tl_test_step(tl_trainer *t, const tl_array *inputs, int n, double *loss)
 {
     if (loss) *loss = NAN;
-    const tl_status status = run(t, TL_TEST, inputs, n);
-    return status ? status : read_loss(t, TL_TEST, loss);
+    tl_status status = run(t, TL_TEST, inputs, n);
+    if (!status) status = read_loss(t, TL_TEST, loss);
+    if (!status) tl_session_advance(t->session[TL_TEST]);
+    return status;
 }
 
-tl_status tl_predict_step(tl_trainer *t, const tl_array *inputs, int n) { return run(t, TL_PREDICT, inputs, n); }
+tl_status tl_predict_step(tl_trainer *t, const tl_array *inputs, int n)
+{
+    const tl_status status = run(t, TL_PREDICT, inputs, n);
+    if (!status) tl_session_advance(t->session[TL_PREDICT]);
+    return status;
+}
 
 /* ---- looking ------------------------------------------------------------------------------------------------ */
 
