@@ -50,8 +50,8 @@ static bool by_step(const tl_node *n)
     return n->op->role == TL_ROLE_CONCAT; /* of features; of steps or rows the sizes differ */
 }
 
-/* The mask of node id; 0: none. */
-static uint32_t find(const tl_tape *t, uint32_t id, int depth)
+/* The mask of node id; 0: none. Either is remembered: ways through a recurrence double with each step. */
+static uint32_t find(tl_tape *t, uint32_t id, int depth)
 {
     const uint64_t *known = tl_table_find(&t->masks, id, 0);
     const tl_node *n = &t->node[id];
@@ -60,9 +60,11 @@ static uint32_t find(const tl_tape *t, uint32_t id, int depth)
     for (uint32_t k = 0; k < n->n_in; k++) {
         const uint32_t x = tl_node_in(t, n, k),
                        m = x && along(&t->node[x].shape, &n->shape) ? find(t, x, depth - 1) : 0;
-        if (m && mask && m != mask) return 0;
-        if (m) mask = m;
+        const bool differ = m && mask && m != mask;
+        if (m) mask = differ ? 0 : m;
+        if (differ) break;
     }
+    tl_table_put(&t->masks, id, 0, mask);
     return mask;
 }
 
@@ -70,7 +72,6 @@ tl_tensor tl_mask_of(tl_tensor x)
 {
     tl_tape *t = tl_tape_of(&x, 1);
     const uint32_t m = t && !t->status && x.id ? find(t, x.id, DEPTH) : 0;
-    if (m) tl_table_put(&t->masks, x.id, 0, m); /* found quicker next time */
     return m ? tl_handle(t, m) : TL_NONE;
 }
 

@@ -353,6 +353,10 @@ Test(masks, pass_through_elementwise_operations)
     tl_tensor far = x;
     for (int k = 0; k < 1000; k++) far = tl_neg(far), k % 50 || (tl_mask_of(far), 0);
     cr_assert(tl_is(tl_mask_of(far), n));
+    tl_tensor twice[] = { x, plain }; /* 2^100 ways back: this does not end if they are gone one by one */
+    for (int k = 0; k < 100; k++) twice[0] = tl_add(twice[0], twice[0]), twice[1] = tl_add(twice[1], twice[1]);
+    cr_assert(tl_is(tl_mask_of(twice[0]), n));
+    cr_assert(tl_absent(tl_mask_of(twice[1])));
     end(b);
 }
 
