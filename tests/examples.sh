@@ -92,6 +92,7 @@ for source in "$TL_SOURCE"/examples/*.c "$TL_SOURCE"/examples/gallery/*.c; do
     */char_rnn) program="$program --text $dir/crlf --epochs 1" ;;
     */topologies) program="$program --steps 1" ;;
     */vanishing) program="$program --length 5 --updates 1" ;;
+    */sentiment) program="$program --epochs 1" ;;
     esac
     $program --explain 2>&1 | grep -qE '^plan: [1-9][0-9]* instructions \([1-9][0-9]* kernels\) for [1-9]' ||
         { echo "FAILED: $program --explain tells nothing"; failures=$((failures + 1)); }
@@ -111,6 +112,40 @@ has "a plan's.svg" '<svg>'
 has "a plan's.svg" 'digraph plan {'
 printf '#!/bin/sh\nexit 3\n' >with/dot
 expect 1 'Graphviz failed' env PATH="$dir/with:$PATH" "$char_rnn" --text crlf --epochs 1 --length 5 --plan plan.svg
+
+# Reviews: sentences of its own, where "not" turns a word around; the network and its words, saved and loaded, judge the same.
+sentiment=$TL_BUILD/examples/sentiment
+expect 0 'Positive sentiment' "$sentiment" --epochs 2 --bidirectional --text 'the plot was not bad' --save judge \
+    --plot judge.svg --json judge.json
+has judge.json '"test_accuracy": 1'
+has judge.svg '>validation</text>'
+grep Positive out >a
+expect 0 'Positive sentiment' "$sentiment" --load judge --text 'the plot was not bad'
+grep Positive out | cmp - a || failures=$((failures + 1))
+grep -q Epoch out && { echo "FAILED: sentiment --load learns"; failures=$((failures + 1)); }
+expect 0 'Negative sentiment' "$sentiment" --load judge --text 'The plot was NOT good!'
+expect 0 'sentiment (0.' "$sentiment" --load judge --text ''
+for i in 1 2 3 4 5 6 7 8 9 10; do printf '1\tso good, film %s\r\n0\tso bad, film %s\r\n' $i $i; done >films.tsv
+gzip -c films.tsv >films.tsv.gz
+films() { "$sentiment" --train films.tsv --epochs 20 --lr 0.01 --decay 1 --patience 20 "$@"; }
+for option in '--cell rnn' '--cell lstm --pool last' '--cell gru --pool last --bidirectional'; do
+    expect 0 'test_accuracy 1.0000' films --test films.tsv.gz $option
+done
+expect 0 'films.tsv.gz: 20 reviews, 10 of them for the film' "$sentiment" --load judge --test films.tsv.gz
+expect 0 ' Total params: 3,206,273' "$sentiment" --train films.tsv --test films.tsv.gz --model notebook --epochs 1
+has out '  above 100                          20    0.5000'
+printf '1\tgood\n2\tbad\n' >wrong.tsv
+printf '1\tgood\n' >one.tsv
+expect 2 'wrong.tsv: line 2: the label is neither 0 nor 1' films --train wrong.tsv
+expect 2 'two' films --train two
+expect 2 'empty' films --test empty
+expect 2 'none: No such file or directory' films --test none
+expect 2 'one.tsv: one review is too little' films --train one.tsv
+expect 2 'two: ' "$sentiment" --load two --text good
+expect 2 'model: not a network of this program' "$sentiment" --load model --text good
+expect 2 '--load: what for?' "$sentiment" --load judge
+expect 2 'nothing is learned' "$sentiment" --load judge --train films.tsv
+expect 2 '--test needs --train' "$sentiment" --test films.tsv
 
 tiny="--length 6 --batch 4 --units 3 --steps 4"
 expect 0 'gradient check of surprise: passed' "$custom_cell" $tiny --json cell.json
