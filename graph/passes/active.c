@@ -13,7 +13,8 @@
 
 int64_t tl_active_work = 1 << 14; /* multiply-adds of a product that is worth a look at the mask */
 
-enum { NOBODY = 0, ALL = UINT32_MAX }; /* instead of the node of a mask */
+#define NOBODY 0u /* instead of the node of a mask */
+#define ALL UINT32_MAX
 
 typedef struct active {
     tl_rewrite *w;
@@ -77,7 +78,7 @@ static bool one_is_enough(const active *p, uint32_t i, uint32_t k)
     case TL_ROLE_SUM:
     case TL_ROLE_SLICE:
     case TL_ROLE_RESHAPE: return true;
-    default: return TL_LEGAL(ACTIVE_ZERO, p->t->node[i].op->zeroes >> k & 1);
+    default: return TL_LEGAL(ACTIVE_ZERO, k < 31 && p->t->node[i].op->zeroes >> k & 1);
     }
 }
 
