@@ -78,8 +78,8 @@ static int64_t columns(const layer *l, int64_t units)
 /* Sizes of the first n layers such that the last has `units` (0: any). Whichever are found, the formulas are Keras'. */
 static bool solve(chain *c, int n, int64_t units)
 {
-    layer *l = &c->layer[n - 1];
     if (!n) return true;
+    layer *l = &c->layer[n - 1];
     if (!l->params) return solve(c, n - 1, units);
     for (int64_t u = units ? units : 1; u <= (units ? units : l->params); u++) {
         const int64_t in = columns(l, u);

@@ -316,7 +316,7 @@ Test(early_stopping, waits_as_long_as_it_is_told)
 {
     const double loss[] = { 5, 4, 4.1, 3.95, 4.2, 4.3, 4.4, 1 };
     int kept;
-    cr_assert_eq(STOPS(loss, &kept), 3);
+    cr_assert_eq(STOPS(loss, &kept, .patience = 0), 3);
     cr_assert_eq(kept, 3);
     cr_assert_eq(STOPS(loss, &kept, .patience = 2), 6);
     cr_assert_eq(STOPS(loss, &kept, .patience = 2, .min_delta = 0.1), 4, "3.95 is not better by 0.1");

@@ -96,7 +96,7 @@ static void same_run(run *a, run *b, const char *when)
     cr_assert(a->step == b->step, "%s", when);
     cr_assert(!memcmp(&a->loss, &b->loss, sizeof a->loss), "%s: loss %.17g, %.17g", when, a->loss, b->loss);
     EQUAL(tl_model_size(a->model), tl_model_size(b->model));
-    cr_assert(!memcmp(tl_model_values(a->model), tl_model_values(b->model), bytes), "%s: parameters", when);
+    cr_assert(!bytes || !memcmp(tl_model_values(a->model), tl_model_values(b->model), bytes), "%s: parameters", when);
     for (int i = 0; i < tl_model_count(a->model); i++)
         EQUAL(tl_model_param(a->model, i)->frozen, tl_model_param(b->model, i)->frozen);
 }

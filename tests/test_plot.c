@@ -246,8 +246,9 @@ Test(svg, escapes_and_mends_texts)
 
 Test(svg, has_panels_and_styles)
 {
+    const double y[] = { 1, 2 };
     tl_series s[30];
-    for (int k = 0; k < 30; k++) s[k] = (tl_series){ "a series", NULL, (double[]){ 1, 2 }, 2 };
+    for (int k = 0; k < 30; k++) s[k] = (tl_series){ "a series", NULL, y, 2 };
     const tl_plot p[3] = { { .title = "one", .series = s, .n_series = 30 }, { .title = "two" }, { .title = "three" } };
     tl_bytes b = svg_of(p, 3);
     cr_has(b.data, "width=\"1040\"");
