@@ -354,7 +354,8 @@ Test(checkpoint, a_file_cut_at_any_byte_is_refused)
     leave();
 }
 
-/* Every byte of the header: one of its bits, all of them, and made a blank of any kind; and some of the data. */
+/* Every byte of the header and some of the data: one of its bits, all of them, or made a blank of some kind; some bytes, all of
+ * these ways. */
 Test(checkpoint, a_file_with_any_changed_byte_is_refused)
 {
     optimizer = &adam;
@@ -373,7 +374,10 @@ Test(checkpoint, a_file_with_any_changed_byte_is_refused)
             const char old = file.data[at];
             const char changed[] = { (char)(old ^ (1 << at % 8)), (char)~old, ' ', '\t', '\n' };
             file.data[at] = changed[k];
-            if (file.data[at] == old) continue;
+            if (file.data[at] == old || (at % 16 && (at + (size_t)k) % 5)) {
+                file.data[at] = old;
+                continue;
+            }
             put("f", file.data, file.size);
             const tl_status status = tl_checkpoint_load("f", b.trainer, keep, &b);
             cr_assert(status == TL_E_FORMAT || status == TL_E_MEMORY, "byte %zu, %02x to %02x: %s (%s)", at,
