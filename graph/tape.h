@@ -562,7 +562,7 @@ struct tl_session {
     uint32_t n_state;
     uint64_t runs;
     bool hold;
-    bool ahead; /* states and number are those before the last run */
+    bool ahead;    /* states and number are those before the last run */
     tl_plan *plan; /* the last that was run: its outputs can be read */
     bool ran, ran_once;
     struct tl_profiled *profile; /* NULL: off */
