@@ -1,7 +1,8 @@
 #!/bin/sh
 # tests/docs.sh: all C in README.md, CONTRIBUTING.md and docs/*.md compiles. A block that defines functions (a `{` alone at
 # the beginning of a line) or includes a header is at file scope; any other block is a function's body, with the usual names at hand.
-# The blocks of a page are one program, in order; it is run if it has a main().
+# The blocks of a page are one program, in order; it is run if it has a main(), and prints what the page's blocks of text say, if
+# there are any, no more and no less.
 cd "${TL_SOURCE:-$(dirname "$0")/..}" || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -42,6 +43,8 @@ for page in README.md CONTRIBUTING.md docs/*.md; do
     programs=$((programs + 1))
     $compile $sanitize "$work/page.c" -o "$work/page" -L"$build" -ltapeloop -lm -Wl,-rpath,"$build" &&
         (cd "$work" && ./page >page.log) || { cat "$work/page.log"; echo "$page: see above"; failed=1; }
+    awk '/^```text$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$page" >"$work/said"
+    [ ! -s "$work/said" ] || diff "$work/said" "$work/page.log" || { echo "$page: not what is printed (>)"; failed=1; }
 done
 [ $programs -ge 1 ] || { echo "no page with a program was found"; failed=1; }
 [ $pages -ge 5 ] || { echo "only $pages pages with C were found"; failed=1; }
