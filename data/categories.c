@@ -59,14 +59,17 @@ void tl_categories_free(tl_categories *c)
     tl_resize(c, sizeof *c, 0);
 }
 
-int tl_categories_size(const tl_categories *c) { return (int)c->n; }
+int tl_categories_size(const tl_categories *c) { return c ? (int)c->n : 0; }
 
-const char *tl_categories_text(const tl_categories *c, int id) { return id >= 0 && id < c->n ? c->text[id] : NULL; }
+const char *tl_categories_text(const tl_categories *c, int id)
+{
+    return c && id >= 0 && id < c->n ? c->text[id] : NULL;
+}
 
 tl_status tl_categories_ids(const tl_categories *c, const char *const *texts, int64_t n, int32_t unknown, int32_t *ids)
 {
-    if (n < 0 || (n && (!texts || !ids)))
-        return tl_report(TL_E_ARGUMENT, "tl_categories_ids: n texts and room for as many ids are needed");
+    if (!c || n < 0 || (n && (!texts || !ids)))
+        return tl_report(TL_E_ARGUMENT, "tl_categories_ids: categories, n texts and room for as many ids are needed");
     for (int64_t i = 0; i < n; i++) {
         const char **found = texts[i] && c->n ? bsearch(&texts[i], c->text, (size_t)c->n, sizeof *c->text, by_bytes)
                                               : NULL;
@@ -80,6 +83,7 @@ tl_status tl_categories_ids(const tl_categories *c, const char *const *texts, in
 
 tl_status tl_categories_print(const tl_categories *c, tl_bytes *out)
 {
+    if (!c || !out) return tl_report(TL_E_ARGUMENT, "tl_categories_print: categories and a place are needed");
     *out = (tl_bytes){ 0 };
     bool good = tl_bytes_add(out, "[", 1), valid = true;
     for (int64_t i = 0; i < c->n && good && valid; i++) {

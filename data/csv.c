@@ -164,6 +164,8 @@ static tl_status read_row(tl_csv *c)
 
 tl_status tl_csv_next(tl_csv *c, int *n)
 {
+    if (!c || !n)
+        return tl_report(TL_E_ARGUMENT, "tl_csv_next: a file and a place for the number of columns are needed");
     *n = 0;
     if (c->status) return tl_report(c->status, "%s: nothing can be read after a failure", c->in.path);
     if (!c->waiting && read_row(c)) return c->status;
@@ -193,16 +195,19 @@ static const char *header_name(const void *self, int k)
     return c->header.text.data + c->header.field[k].at;
 }
 
-int tl_csv_columns(const tl_csv *c) { return c->n; }
+int tl_csv_columns(const tl_csv *c) { return c ? c->n : 0; }
 
-const char *tl_csv_name(const tl_csv *c, int k) { return k >= 0 && k < c->n ? header_name(c, c->selected[k]) : ""; }
+const char *tl_csv_name(const tl_csv *c, int k)
+{
+    return c && k >= 0 && k < c->n ? header_name(c, c->selected[k]) : "";
+}
 
 static const field *field_of(const tl_csv *c, int k)
 {
-    return k >= 0 && k < c->n && c->row.n ? &c->row.field[c->selected[k]] : NULL;
+    return c && k >= 0 && k < c->n && c->row.n ? &c->row.field[c->selected[k]] : NULL;
 }
 
-int64_t tl_csv_line(const tl_csv *c) { return c->row.n ? c->row.field[0].line : 0; }
+int64_t tl_csv_line(const tl_csv *c) { return c && c->row.n ? c->row.field[0].line : 0; }
 
 const char *tl_csv_text(const tl_csv *c, int k)
 {
@@ -228,6 +233,7 @@ bool tl_csv_missing(const tl_csv *c, int k)
 
 tl_status tl_csv_number(const tl_csv *c, int k, double *out)
 {
+    if (!c || !out) return tl_report(TL_E_ARGUMENT, "tl_csv_number: a file and a place for the number are needed");
     const field *f = field_of(c, k);
     const char *text = tl_csv_text(c, k);
     *out = NAN;

@@ -3,7 +3,8 @@
  *
  * Knows arrays (tl_array) and nothing of the tape. Every function that returns a tl_status leaves a sentence in
  * tl_message() that names the file and, where it helps, the position. Files are hostile until shown otherwise: bad
- * contents are TL_E_FORMAT, never undefined behaviour.
+ * contents are TL_E_FORMAT, never undefined behaviour. Of an object that is not there (NULL, because making it failed),
+ * functions with a status say TL_E_ARGUMENT, the others 0, NULL, NaN or "".
  */
 #ifndef TL_DATA_H
 #define TL_DATA_H
@@ -102,7 +103,8 @@ TL_API void tl_ragged_free(tl_ragged *sequences); /* and sets it to none; NULL i
 /* Appends one sequence, which may be empty. TL_E_MEMORY leaves what there was. */
 TL_API tl_status tl_ragged_add(tl_ragged *sequences, const int32_t *ids, int64_t n);
 
-/* Frees the numbers of an array that a function of this room has made (a "new" one), and sets it to nothing. */
+/* Frees the numbers of an array that a function of this room has made (a "new" one; its shape is as it was then), and sets
+ * it to nothing. */
 TL_API void tl_array_free(tl_array *array); /* NULL is harmless */
 
 /* ---- words -------------------------------------------------------------------------------------------------- */

@@ -95,8 +95,14 @@ static tl_dataset *view(tl_dataset *d, int64_t n)
     return v;
 }
 
+static tl_status no_place(const char *who)
+{
+    return tl_report(TL_E_ARGUMENT, "%s: a place for the dataset is needed", who);
+}
+
 tl_status tl_dataset_slice(tl_dataset *d, int64_t from, int64_t to, tl_dataset **out)
 {
+    if (!out) return no_place("tl_dataset_slice");
     *out = NULL;
     const tl_status status = check_viewed(d, "tl_dataset_slice");
     if (status) return status;
@@ -112,6 +118,7 @@ tl_status tl_dataset_slice(tl_dataset *d, int64_t from, int64_t to, tl_dataset *
 
 tl_status tl_dataset_take(tl_dataset *d, const int64_t *samples, int64_t n, tl_dataset **out)
 {
+    if (!out) return no_place("tl_dataset_take");
     *out = NULL;
     const tl_status status = check_viewed(d, "tl_dataset_take");
     if (status) return status;
@@ -136,6 +143,7 @@ tl_status tl_dataset_take(tl_dataset *d, const int64_t *samples, int64_t n, tl_d
 
 tl_status tl_dataset_split(tl_dataset *d, double share, tl_dataset **training, tl_dataset **validation)
 {
+    if (!training || !validation) return no_place("tl_dataset_split");
     *training = *validation = NULL;
     tl_status status = check_viewed(d, "tl_dataset_split");
     if (status) return status;

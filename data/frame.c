@@ -141,17 +141,17 @@ void tl_frame_free(tl_frame *t)
 
 /* ---- looking ------------------------------------------------------------------------------------------------ */
 
-int64_t tl_frame_rows(const tl_frame *t) { return t->rows; }
+int64_t tl_frame_rows(const tl_frame *t) { return t ? t->rows : 0; }
 
 const tl_column *tl_frame_columns(const tl_frame *t, int *n)
 {
-    *n = t->n;
-    return t->column;
+    if (n) *n = t ? t->n : 0;
+    return t ? t->column : NULL;
 }
 
 const tl_column *tl_frame_column(const tl_frame *t, const char *name)
 {
-    const int k = name ? column_of(t, name) : -1;
+    const int k = t && name ? column_of(t, name) : -1;
     return k < 0 ? NULL : &t->column[k];
 }
 
@@ -159,8 +159,9 @@ tl_status tl_frame_array(const tl_frame *t, const char *const *columns, int n, t
 {
     int64_t width = columns ? n : 0, at = 0;
     if (out) *out = (tl_array){ 0 };
-    if (!out || n < 0 || (dtype != TL_F32 && dtype != TL_F64))
-        return tl_report(TL_E_ARGUMENT, "tl_frame_array: a place for the array is needed, and TL_F32 or TL_F64");
+    if (!t || !out || n < 0 || (dtype != TL_F32 && dtype != TL_F64))
+        return tl_report(TL_E_ARGUMENT,
+                         "tl_frame_array: a frame, a place for the array, and TL_F32 or TL_F64 are needed");
     for (int k = 0; k < t->n && !columns; k++) width += !!t->column[k].numbers;
     const tl_status status = tl_array_new("tl_frame_array", dtype, 2, (int64_t[]){ t->rows, width }, out);
     if (status) return status;
@@ -185,6 +186,8 @@ static bool is_missing(const tl_column *c, int64_t r) { return c->texts ? !c->te
 /* The columns that are meant: from ... to - 1. */
 static tl_status meant(const tl_frame *t, const char *name, int *from, int *to)
 {
+    *from = *to = -1;
+    if (!t) return tl_report(TL_E_ARGUMENT, "there is no frame");
     *from = name ? column_of(t, name) : 0;
     *to = name ? *from + 1 : t->n;
     if (*from >= 0) return TL_OK;

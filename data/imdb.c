@@ -54,12 +54,13 @@ tl_status tl_imdb_sequences_opt(const tl_tokenizer *words, const char *const *te
                                 tl_ragged *out, const tl_imdb_opts *o)
 {
     static const char who[] = "tl_imdb_sequences";
+    static const tl_imdb_opts usual = { .size = sizeof usual };
     numbering r;
     tl_bytes scratch = { 0 };
     if (!out) return tl_report(TL_E_ARGUMENT, "%s: a place for the sequences is needed", who);
     *out = (tl_ragged){ 0 };
     tl_status status = tl_texts_given(who, words, texts, n);
-    if (!status) status = read_options(o, &r);
+    if (!status) status = read_options(o ? o : &usual, &r);
     if (status) return status;
     bool good = true;
     for (int64_t i = 0, length; good && i < n; i++) {

@@ -151,6 +151,7 @@ tl_status tl_texts_given(const char *who, const tl_tokenizer *t, const char *con
 /* ---- safetensors_write.c ------------------------------------------------------------------------------------ */
 
 int64_t tl_array_bytes(const tl_array *a); /* -1 for a shape that makes no sense */
+bool tl_array_valid(const tl_array *a);    /* has it a type, a shape, and data where it is not empty? */
 
 /* TL_E_NAME, TL_E_ARGUMENT: names or arrays that cannot be written. */
 tl_status tl_named_arrays_check(const char *path, const tl_named_array *arrays, int n);

@@ -150,6 +150,7 @@ tl_status tl_dataset_lines_opt(const char *path, tl_dataset *window, tl_line_fn 
 {
     static const tl_lines_opts none;
     if (!o) o = &none;
+    if (!out) return tl_report(TL_E_ARGUMENT, "tl_dataset_lines: a place for the dataset is needed");
     *out = NULL;
     tl_status status = check(path, window, read, o);
     if (status) return status;

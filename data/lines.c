@@ -32,7 +32,7 @@ void tl_lines_free(tl_lines *l)
     tl_resize(l, sizeof *l, 0);
 }
 
-int64_t tl_lines_number(const tl_lines *l) { return l->number; }
+int64_t tl_lines_number(const tl_lines *l) { return l ? l->number : 0; }
 
 /* Takes what belongs to the line; has it ended? */
 static tl_status take(tl_lines *l, bool *ended)
@@ -52,6 +52,7 @@ static tl_status take(tl_lines *l, bool *ended)
 
 tl_status tl_lines_next(tl_lines *l, const char **line, size_t *size)
 {
+    if (!l || !line) return tl_report(TL_E_ARGUMENT, "tl_lines_next: lines and a place for the next are needed");
     bool ended = false;
     tl_status status = TL_OK;
     *line = NULL;

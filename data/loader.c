@@ -49,6 +49,7 @@ tl_status tl_loader_new_opt(tl_dataset *d, tl_loader **out, const tl_loader_opts
 {
     static const tl_loader_opts none;
     tl_loader_opts opts = o ? *o : none;
+    if (!out) return tl_report(TL_E_ARGUMENT, "tl_loader_new: a place for the loader is needed");
     *out = NULL;
     tl_status status = tl_dataset_check(d, "tl_loader_new");
     if (!status) status = check_options(d, &opts);

@@ -218,13 +218,13 @@ void tl_npz_free(tl_npz *f)
 
 const tl_named_array *tl_npz_arrays(const tl_npz *f, int *n)
 {
-    *n = (int)f->n;
-    return f->arrays;
+    if (n) *n = f ? (int)f->n : 0;
+    return f ? f->arrays : NULL;
 }
 
 const tl_array *tl_npz_array(const tl_npz *f, const char *name)
 {
-    for (int64_t i = 0; i < f->n; i++)
+    for (int64_t i = 0; f && name && i < f->n; i++)
         if (!strcmp(f->arrays[i].name, name)) return &f->arrays[i].array;
     return NULL;
 }

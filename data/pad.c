@@ -51,10 +51,14 @@ static tl_status check_sides(const char *who, const tl_pad_opts *o)
 
 static tl_status pad(const char *who, const tl_array *s, int64_t n, const tl_pad_opts *o, tl_dtype dtype, tl_array *out)
 {
+    static const tl_pad_opts usual = { .size = sizeof usual };
+    if (!o) o = &usual;
     const tl_array *first = NULL; /* that says the shape of a step */
     int64_t longest = 0;
     tl_status status = check_sides(who, o);
     for (int64_t i = 0; !status && i < n; i++) {
+        if (!tl_array_valid(&s[i]))
+            return tl_report(TL_E_ARGUMENT, "%s: sequence %lld has no valid type, shape or data", who, (long long)i);
         if (s[i].rank < 1 || s[i].rank >= TL_MAX_RANK)
             return tl_report(TL_E_SHAPE, "%s: sequence %lld has rank %d", who, (long long)i, s[i].rank);
         if (!s[i].dim[0]) continue;
@@ -111,12 +115,14 @@ tl_status tl_pad_sequences_opt(const tl_ragged *sequences, tl_array *out, const 
 tl_status tl_to_categorical_opt(const tl_array *classes, tl_array *out, const tl_categorical_opts *o)
 {
     static const char who[] = "tl_to_categorical";
-    if (!classes || !out || o->num_classes < 0)
-        return tl_report(TL_E_ARGUMENT, "%s: classes, a place for the result and no negative .num_classes", who);
+    static const tl_categorical_opts usual = { .size = sizeof usual };
+    if (!o) o = &usual;
+    if (!classes || !tl_array_valid(classes) || !out || o->num_classes < 0)
+        return tl_report(TL_E_ARGUMENT, "%s: classes with data, a place for the result and no negative .num_classes",
+                         who);
     *out = (tl_array){ 0 };
     int64_t n = 1, dim[TL_MAX_RANK + 1], most = -1;
     int rank = classes->rank;
-    if (rank < 0 || rank > TL_MAX_RANK) return tl_report(TL_E_SHAPE, "%s: rank %d", who, rank);
     for (int k = 0; k < rank; k++) n *= dim[k] = classes->dim[k];
     if (rank > 1 && dim[rank - 1] == 1) rank--;
     for (int64_t i = 0; i < n; i++) {

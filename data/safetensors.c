@@ -293,7 +293,9 @@ static tl_status read_into(reader *r, const char *bytes, size_t size)
 
 tl_status tl_safetensors_parse(const char *name, const void *bytes, size_t size, tl_safetensors **out)
 {
-    *out = NULL;
+    if (out) *out = NULL;
+    if (!name || !out || (!bytes && size))
+        return tl_report(TL_E_ARGUMENT, "tl_safetensors_parse: bytes and a place are needed");
     reader r = { .path = name, .file = tl_resize(NULL, 0, sizeof(tl_safetensors)) };
     if (!r.file) return tl_report(TL_E_MEMORY, "%s: out of memory", name);
     *r.file = (tl_safetensors){ 0 };
@@ -306,8 +308,9 @@ tl_status tl_safetensors_parse(const char *name, const void *bytes, size_t size,
 
 tl_status tl_safetensors_read(const char *path, tl_safetensors **out)
 {
+    if (out) *out = NULL;
+    if (!path || !out) return tl_report(TL_E_ARGUMENT, "tl_safetensors_read: a path and a place are needed");
     tl_bytes bytes;
-    *out = NULL;
     const tl_status status = tl_file_read(path, &bytes);
     if (status) return status;
     const tl_status parsed = tl_safetensors_parse(path, bytes.data, bytes.size, out);
@@ -327,26 +330,26 @@ void tl_safetensors_free(tl_safetensors *f)
 
 const tl_named_array *tl_safetensors_arrays(const tl_safetensors *f, int *n)
 {
-    *n = f->n;
-    return f->arrays;
+    if (n) *n = f ? f->n : 0;
+    return f ? f->arrays : NULL;
 }
 
 const tl_named_text *tl_safetensors_texts(const tl_safetensors *f, int *n)
 {
-    *n = f->n_texts;
-    return f->texts;
+    if (n) *n = f ? f->n_texts : 0;
+    return f ? f->texts : NULL;
 }
 
 const tl_array *tl_safetensors_array(const tl_safetensors *f, const char *name)
 {
-    for (int i = 0; i < f->n; i++)
+    for (int i = 0; f && name && i < f->n; i++)
         if (!strcmp(f->arrays[i].name, name)) return &f->arrays[i].array;
     return NULL;
 }
 
 const char *tl_safetensors_text(const tl_safetensors *f, const char *key)
 {
-    for (int i = 0; i < f->n_texts; i++)
+    for (int i = 0; f && key && i < f->n_texts; i++)
         if (!strcmp(f->texts[i].key, key)) return f->texts[i].text;
     return NULL;
 }

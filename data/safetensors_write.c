@@ -14,6 +14,13 @@ int64_t tl_array_bytes(const tl_array *a)
     return n;
 }
 
+bool tl_array_valid(const tl_array *a)
+{
+    if (a->dtype < TL_F32 || a->dtype > TL_I32 || a->rank < 0 || a->rank > TL_MAX_RANK) return false;
+    const int64_t bytes = tl_array_bytes(a);
+    return bytes == 0 || (bytes > 0 && a->data);
+}
+
 static tl_status check_name(const char *path, const char *name)
 {
     if (!name || !*name || !tl_utf8_valid(name, strlen(name)) || !strcmp(name, "__metadata__"))
@@ -27,8 +34,7 @@ tl_status tl_named_arrays_check(const char *path, const tl_named_array *e, int n
         const tl_array *a = &e[i].array;
         const tl_status status = check_name(path, e[i].name);
         if (status) return status;
-        if (a->dtype < TL_F32 || a->dtype > TL_I32 || a->rank < 0 || a->rank > TL_MAX_RANK || tl_array_bytes(a) < 0 ||
-            (!a->data && tl_array_bytes(a)))
+        if (!tl_array_valid(a))
             return tl_report(TL_E_ARGUMENT, "%s: the array '%s' has no valid type, shape or data", path, e[i].name);
         for (int k = 0; k < i; k++)
             if (!strcmp(e[k].name, e[i].name)) return tl_report(TL_E_NAME, "%s: the name '%s' twice", path, e[i].name);

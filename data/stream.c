@@ -38,14 +38,18 @@ void tl_stream_free(tl_stream *s)
     tl_resize(s, sizeof *s, 0);
 }
 
-int64_t tl_stream_steps(const tl_stream *s) { return s->steps; }
+int64_t tl_stream_steps(const tl_stream *s) { return s ? s->steps : 0; }
 
-int64_t tl_stream_windows(const tl_stream *s) { return (s->steps + s->window - 1) / s->window; }
+int64_t tl_stream_windows(const tl_stream *s) { return s ? (s->steps + s->window - 1) / s->window : 0; }
 
-void tl_stream_rewind(tl_stream *s) { s->at = 0; }
+void tl_stream_rewind(tl_stream *s)
+{
+    if (s) s->at = 0;
+}
 
 bool tl_stream_next(tl_stream *s, tl_array out[2])
 {
+    if (!s) return false;
     if (s->at == s->steps) {
         s->at = 0;
         return false;
@@ -88,5 +92,6 @@ static int64_t batches(void *self) { return tl_stream_windows(self); }
 
 tl_source tl_stream_source(tl_stream *s)
 {
+    if (!s) return (tl_source){ 0 }; /* which no dataset is made of */
     return (tl_source){ .self = s, .start = start, .next = next, .batches = batches };
 }

@@ -85,9 +85,9 @@ void tl_vocab_free(tl_vocab *v)
     if (v) tl_resize(v, vocab_size(v->n), 0);
 }
 
-int tl_vocab_size(const tl_vocab *v) { return v->n; }
+int tl_vocab_size(const tl_vocab *v) { return v ? v->n : 0; }
 
-bool tl_vocab_is_bytes(const tl_vocab *v) { return v->bytes; }
+bool tl_vocab_is_bytes(const tl_vocab *v) { return v && v->bytes; }
 
 static int32_t find(const tl_vocab *v, uint32_t code)
 {
@@ -102,6 +102,8 @@ static int32_t find(const tl_vocab *v, uint32_t code)
 
 tl_status tl_vocab_encode(const tl_vocab *v, const char *text, size_t size, int32_t unknown, int32_t *ids, int64_t *n)
 {
+    if (!v || !ids || !n || (!text && size))
+        return tl_report(TL_E_ARGUMENT, "tl_vocab_encode: a vocabulary, a text and a place for the ids are needed");
     *n = 0;
     for (size_t i = 0; i < size;) {
         uint32_t code = 0;
@@ -124,7 +126,7 @@ tl_status tl_vocab_encode(const tl_vocab *v, const char *text, size_t size, int3
 int tl_vocab_symbol(const tl_vocab *v, int32_t id, char out[5])
 {
     out[0] = 0;
-    if (id < 0 || id >= v->n) return 0;
+    if (!v || id < 0 || id >= v->n) return 0;
     if (!v->bytes) return tl_utf8_encode(v->symbol[id], out);
     out[0] = (char)v->symbol[id];
     out[1] = 0;
@@ -135,6 +137,7 @@ int tl_vocab_symbol(const tl_vocab *v, int32_t id, char out[5])
 
 tl_status tl_vocab_print(const tl_vocab *v, tl_bytes *out)
 {
+    if (!v || !out) return tl_report(TL_E_ARGUMENT, "tl_vocab_print: a vocabulary and a place are needed");
     *out = (tl_bytes){ 0 };
     bool good = tl_bytes_print(out, "%s", v->bytes ? "bytes" : "utf-8");
     for (int i = 0; good && i < v->n; i++) good = tl_bytes_print(out, " %u", v->symbol[i]);
@@ -164,6 +167,7 @@ static int64_t next_number(const char **s)
 
 tl_status tl_vocab_parse(const char *line, tl_vocab **out)
 {
+    if (!out) return tl_report(TL_E_ARGUMENT, "tl_vocab_parse: a place for the vocabulary is needed");
     *out = NULL;
     const bool bytes = line && !strncmp(line, "bytes ", 6);
     if (!line || (!bytes && strncmp(line, "utf-8 ", 6)))

@@ -101,6 +101,7 @@ static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 tl_status tl_text_clean(const char *text, size_t size, tl_bytes *out)
 {
+    if (!out) return tl_report(TL_E_ARGUMENT, "tl_text_clean: a place for the text is needed");
     *out = (tl_bytes){ 0 };
     if (!text && size) return tl_report(TL_E_ARGUMENT, "tl_text_clean: there is no text");
     if (!tl_bytes_reserve(out, size)) return tl_report(TL_E_MEMORY, "tl_text_clean: out of memory");

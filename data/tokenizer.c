@@ -19,8 +19,10 @@ static void release(const char *s)
 tl_status tl_tokenizer_new_opt(tl_tokenizer **out, const tl_tokenizer_opts *o)
 {
     static const char who[] = "tl_tokenizer_new";
+    static const tl_tokenizer_opts usual = { .size = sizeof usual };
     tl_word_rules rules;
     if (!out) return tl_report(TL_E_ARGUMENT, "%s: a place for the tokenizer is needed", who);
+    if (!o) o = &usual;
     *out = NULL;
     if (o->num_words < 0) return tl_report(TL_E_ARGUMENT, "%s: .num_words is negative", who);
     if (o->oov_token && !tl_utf8_valid(o->oov_token, strlen(o->oov_token)))
@@ -132,16 +134,17 @@ tl_status tl_tokenizer_fit(tl_tokenizer *t, const char *const *texts, int64_t n)
 
 const tl_word *tl_tokenizer_words(const tl_tokenizer *t, int64_t *n)
 {
-    *n = t->table.n;
-    return t->table.word;
+    if (n) *n = t ? t->table.n : 0;
+    return t ? t->table.word : NULL;
 }
 
-int64_t tl_tokenizer_texts(const tl_tokenizer *t) { return t->texts; }
+int64_t tl_tokenizer_texts(const tl_tokenizer *t) { return t ? t->texts : 0; }
 
 /* Keras' word_index is a dictionary made from [oov_token, word, word, ...], so an oov_token that is also met as a word has
  * that word's id, and id 1 is nobody's. */
 int32_t tl_tokenizer_id(const tl_tokenizer *t, const char *word)
 {
+    if (!t || !word) return 0;
     const int64_t k = tl_word_find(&t->table, word, strlen(word));
     return k >= 0 ? t->table.word[k].id : t->oov && !strcmp(word, t->oov) ? 1 : 0;
 }
@@ -154,11 +157,15 @@ const tl_word *tl_tokenizer_entry(const tl_tokenizer *t, int32_t id)
 
 const char *tl_tokenizer_word(const tl_tokenizer *t, int32_t id)
 {
+    if (!t) return NULL;
     const tl_word *word = tl_tokenizer_entry(t, id);
     return word ? word->text : id == 1 && t->oov && tl_tokenizer_id(t, t->oov) == 1 ? t->oov : NULL;
 }
 
-int64_t tl_tokenizer_size(const tl_tokenizer *t) { return t->table.n + (t->oov && tl_tokenizer_id(t, t->oov) == 1); }
+int64_t tl_tokenizer_size(const tl_tokenizer *t)
+{
+    return t ? t->table.n + (t->oov && tl_tokenizer_id(t, t->oov) == 1) : 0;
+}
 
 /* ---- texts to ids and back ---------------------------------------------------------------------------------- */
 

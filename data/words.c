@@ -89,12 +89,13 @@ bool tl_word_next(const tl_word_rules *r, const tl_bytes *text, size_t *at, tl_t
 tl_status tl_text_to_word_sequence_opt(const char *text, tl_texts *out, const tl_tokenizer_opts *o)
 {
     static const char who[] = "tl_text_to_word_sequence";
+    static const tl_tokenizer_opts usual = { .size = sizeof usual };
     tl_word_rules rules;
     tl_bytes scratch = { 0 };
     tl_token word;
     if (!text || !out) return tl_report(TL_E_ARGUMENT, "%s: a text and a place for the words are needed", who);
     *out = (tl_texts){ 0 };
-    const tl_status status = tl_word_rules_set(&rules, who, o);
+    const tl_status status = tl_word_rules_set(&rules, who, o ? o : &usual);
     if (status) return status;
     bool good = tl_word_rules_apply(&rules, text, strlen(text), &scratch);
     for (size_t at = 0; good && tl_word_next(&rules, &scratch, &at, &word);)

@@ -5,6 +5,7 @@
 
 double tl_optimizer_lr(const tl_optimizer *o)
 {
+    if (!o) return NAN;
     return o->desc.schedule.kind ? tl_schedule_value(&o->desc.schedule, (int64_t)(o->steps & INT64_MAX)) : o->desc.lr;
 }
 
@@ -18,11 +19,11 @@ tl_status tl_optimizer_set_lr(tl_optimizer *o, double lr)
     return TL_OK;
 }
 
-uint64_t tl_optimizer_steps(const tl_optimizer *o) { return o->steps; }
+uint64_t tl_optimizer_steps(const tl_optimizer *o) { return o ? o->steps : 0; }
 
-double tl_optimizer_norm(const tl_optimizer *o) { return o->norm; }
+double tl_optimizer_norm(const tl_optimizer *o) { return o ? o->norm : NAN; }
 
-tl_optimizer_desc tl_optimizer_options(const tl_optimizer *o) { return o->desc; }
+tl_optimizer_desc tl_optimizer_options(const tl_optimizer *o) { return o ? o->desc : (tl_optimizer_desc){ 0 }; }
 
 /* The place of array k of those that are kept; TL_SLOTS if there is none. */
 static int place_of(const tl_optimizer *o, int k)
@@ -36,13 +37,13 @@ static int place_of(const tl_optimizer *o, int k)
 int tl_optimizer_slots(const tl_optimizer *o)
 {
     int n = 0;
-    for (int k = 0; k < TL_SLOTS; k++) n += tl_optimizer_keeps(o, k);
+    for (int k = 0; o && k < TL_SLOTS; k++) n += tl_optimizer_keeps(o, k);
     return n;
 }
 
 const char *tl_optimizer_slot_name(const tl_optimizer *o, int k)
 {
-    const int place = k < 0 ? TL_SLOTS : place_of(o, k);
+    const int place = !o || k < 0 ? TL_SLOTS : place_of(o, k);
     if (place < TL_RULE_SLOTS) return tl_rule_of(&o->desc)->slot[place].name;
     return place == TL_AVERAGE_SLOT ? "average" : place == TL_SUM_SLOT ? "sum" : NULL;
 }
@@ -64,6 +65,7 @@ tl_status tl_optimizer_slot(tl_optimizer *o, int k, const char *path, tl_array *
 
 tl_optimizer_scalars tl_optimizer_get_scalars(const tl_optimizer *o)
 {
+    if (!o) return (tl_optimizer_scalars){ 0 };
     return (tl_optimizer_scalars){
         .steps = o->steps, .accumulated = o->accumulated, .lr = o->desc.lr, .product = o->product
     };

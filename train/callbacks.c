@@ -46,7 +46,11 @@ tl_status tl_monitor_mode(const tl_fit_state *state, const char *name, tl_better
     const tl_metric *metric = tl_fit_metric(state, name);
     if (!strcmp(name, "loss")) *mode = TL_SMALLER;
     else if (metric) *mode = falls(tl_metric_options(metric).kind) ? TL_SMALLER : TL_LARGER;
-    else return tl_report(TL_E_ARGUMENT, "is a smaller or a larger '%s' the better? .mode says", name);
+    else
+        return tl_report(TL_E_ARGUMENT,
+                         "'%s' is no metric of this run; of another log, .mode says if the smaller or the larger "
+                         "is the better",
+                         name);
     return TL_OK;
 }
 
@@ -180,6 +184,8 @@ static void early_free(void *ctx)
 
 tl_callback tl_early_stopping_opt(const tl_early_stopping_opts *o)
 {
+    const tl_early_stopping_opts none = { .size = sizeof none };
+    if (!o) o = &none;
     early e = { .o = *o };
     tl_callback c;
     if (!o->monitor) e.o.monitor = "val_loss";

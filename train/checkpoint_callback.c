@@ -277,7 +277,9 @@ static tl_status check(const char *path, const tl_checkpoint_opts *o)
 
 tl_callback tl_checkpoint_opt(const char *path, const tl_checkpoint_opts *o)
 {
+    const tl_checkpoint_opts none = { .size = sizeof none };
     tl_callback c = { .name = "checkpoint" };
+    if (!o) o = &none;
     if ((c.status = check(path, o))) return c;
     saver s = { .path = path, .o = *o, .mode = o->mode };
     if (!o->monitor) s.o.monitor = "val_loss";

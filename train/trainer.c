@@ -177,7 +177,10 @@ static tl_status shape_inputs(tl_trainer *t, tl_mode mode, const tl_array *input
 {
     if (n) memcpy(t->shaped, inputs, (size_t)n * sizeof *t->shaped);
     t->n_shaped = n;
-    if (mode == TL_PREDICT || t->lengths < 0 || t->lengths >= n || absent(&t->shaped[t->lengths])) return TL_OK;
+    if (mode != TL_PREDICT && t->lengths >= n)
+        return tl_report(TL_E_ARGUMENT, "there is no in[%d], which should tell which steps are real (.lengths)",
+                         t->lengths);
+    if (mode == TL_PREDICT || t->lengths < 0 || absent(&t->shaped[t->lengths])) return TL_OK;
     return tl_bucket_inputs(t->shaped, n, t->lengths, &t->longer);
 }
 
@@ -410,12 +413,13 @@ tl_session *tl_trainer_session(tl_trainer *t, tl_mode mode)
     return t && mode >= TL_TRAIN && mode <= TL_PREDICT ? t->session[mode] : NULL;
 }
 
-tl_optimizer *tl_trainer_optimizer(tl_trainer *t) { return t->optimizer; }
+tl_optimizer *tl_trainer_optimizer(tl_trainer *t) { return t ? t->optimizer : NULL; }
 
 const tl_array *tl_trainer_inputs(const tl_trainer *t, int *n)
 {
-    *n = t->n_shaped;
-    return t->n_shaped ? t->shaped : NULL;
+    const int shaped = t ? t->n_shaped : 0;
+    if (n) *n = shaped;
+    return shaped ? t->shaped : NULL;
 }
 
 tl_model_fn tl_trainer_function(const tl_trainer *t, tl_model **model, void **user)
@@ -427,11 +431,14 @@ tl_model_fn tl_trainer_function(const tl_trainer *t, tl_model **model, void **us
 
 void tl_trainer_reset_states(tl_trainer *t)
 {
-    for (int m = TL_TRAIN; m <= TL_PREDICT; m++) tl_session_reset(t->session[m]);
+    for (int m = TL_TRAIN; t && m <= TL_PREDICT; m++) tl_session_reset(t->session[m]);
 }
 
-double tl_trainer_norm(const tl_trainer *t) { return tl_optimizer_norm(t->optimizer); }
+double tl_trainer_norm(const tl_trainer *t) { return t ? tl_optimizer_norm(t->optimizer) : NAN; }
 
-int tl_trainer_plans(const tl_trainer *t) { return t->n_plans; }
+int tl_trainer_plans(const tl_trainer *t) { return t ? t->n_plans : 0; }
 
-void tl_trainer_set_key(tl_trainer *t, uint64_t key) { t->o.key = key; }
+void tl_trainer_set_key(tl_trainer *t, uint64_t key)
+{
+    if (t) t->o.key = key;
+}
