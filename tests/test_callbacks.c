@@ -383,6 +383,24 @@ Test(learning_rate, is_set_before_each_epoch_and_is_in_the_history)
     tear_down(&a);
 }
 
+/* Where the rate follows a schedule already, before the first epoch. */
+Test(callbacks, that_set_the_rate_cannot_where_it_follows_a_schedule)
+{
+    stage a;
+    set_up(&a, flat, 1);
+    for (int k = 0; k < 2; k++) {
+        tl_callback one[] = { k ? tl_learning_rate(.schedule = tl_step_decay(.lr = 1))
+                                : tl_reduce_lr(.monitor = "loss", .plateau = { .patience = 5 }) };
+        BAD(TL_E_ARGUMENT, "before training: ",
+            tl_fit(a.model, given_loss, a.data, .optimizer = tl_sgd(.lr = 1, .schedule = tl_step_decay()), .epochs = 1,
+                   .callbacks = one, .n_callbacks = 1));
+        cr_has(tl_message(), ".schedule");
+    }
+    BAD(TL_E_ARGUMENT, "'acuracy' is no metric of this run",
+        RUN(&a, 1, CALLBACKS(tl_early_stopping(.monitor = "acuracy"), { 0 })));
+    tear_down(&a);
+}
+
 Test(reduce_lr, lowers_the_rate_of_the_next_epoch)
 {
     const double loss[] = { 5, 5, 5, 5 };

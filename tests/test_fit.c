@@ -122,6 +122,21 @@ Test(fit, batches_have_32_samples_and_there_is_one_epoch_unless_options_say_more
     tl_model_free(m);
 }
 
+Test(fit, of_no_epochs_trains_nothing)
+{
+    tl_model *m = tl_model_new(.dtype = TL_F64);
+    tl_dataset *d = points(0, N);
+    tl_history *h = NULL;
+    cr_assert_eq(tl_fit(m, line, d, .epochs = TL_ZERO, .initial_epoch = TL_ZERO, .history = &h), TL_OK, "%s",
+                 tl_message());
+    cr_assert_eq(tl_history_epochs(h), 0);
+    cr_assert_eq(tl_model_count(m), 0, "nothing was recorded");
+    tl_history_free(h);
+    tl_dataset_free(d);
+    tl_model_free(m);
+    cr_assert_eq(tl_live_bytes(), 0);
+}
+
 Test(fit, validates_on_the_last_part_after_the_epoch)
 {
     for (int way = 0; way < 2; way++) { /* a split, and a dataset of its own */
@@ -224,6 +239,8 @@ Test(fit, refuses_options_that_make_no_sense)
     BAD(TL_E_ARGUMENT, "model", tl_fit(m, NULL, d));
     BAD(TL_E_ARGUMENT, ".epochs", tl_fit(m, line, d, .epochs = -1));
     BAD(TL_E_ARGUMENT, ".initial_epoch", tl_fit(m, line, d, .initial_epoch = -1));
+    BAD(TL_E_ARGUMENT, ".validation_every", tl_fit(m, line, d, .validation_every = TL_ZERO));
+    BAD(TL_E_ARGUMENT, "no in[7]", tl_fit(m, line, d, .lengths = 7));
     BAD(TL_E_ARGUMENT, "atch", tl_fit(m, line, d, .batch = -1));
     BAD(TL_E_ARGUMENT, "not both", tl_fit(m, line, d, .validation = d, .validation_split = 0.2));
     BAD(TL_E_ARGUMENT, "split", tl_fit(m, line, d, .validation_split = 1.5));

@@ -4,6 +4,13 @@
 #include <math.h>
 #include <string.h>
 
+/* Said before the first epoch, not after the last that is better. */
+static tl_status rate_is_free(const tl_fit_state *state)
+{
+    tl_optimizer *o = tl_trainer_optimizer(state->trainer);
+    return tl_optimizer_set_lr(o, tl_optimizer_lr(o));
+}
+
 /* ---- where the monitor gets no better ----------------------------------------------------------------------- */
 
 typedef struct reduce {
@@ -16,7 +23,8 @@ static tl_status reduce_begin(tl_fit_state *state, void *ctx)
     reduce *r = ctx;
     tl_better mode = r->o.mode;
     r->seen = (tl_plateau_state){ 0 };
-    const tl_status status = tl_monitor_mode(state, r->o.monitor, &mode);
+    tl_status status = rate_is_free(state);
+    if (!status) status = tl_monitor_mode(state, r->o.monitor, &mode);
     r->o.plateau.highest = mode == TL_LARGER;
     return status;
 }
@@ -77,7 +85,7 @@ static tl_status rate_begin(tl_fit_state *state, void *ctx)
 {
     rate *r = ctx;
     r->start = tl_optimizer_lr(tl_trainer_optimizer(state->trainer));
-    return TL_OK;
+    return rate_is_free(state);
 }
 
 static tl_status rate_epoch_begin(tl_fit_state *state, void *ctx)

@@ -210,7 +210,7 @@ static tl_status all_batches(run *r)
 
 static tl_status validate(run *r)
 {
-    const int64_t every = r->o->validation_every ? r->o->validation_every : 1;
+    const int64_t every = tl_whole(r->o->validation_every, 1);
     if (!r->validation || (r->state.epoch + 1) % every) return TL_OK;
     int64_t batch = 0;
     tl_status status = tl_pass_run(&r->validated, r->state.trainer, r->validation, NULL, &batch);
@@ -298,8 +298,8 @@ static tl_status train(run *r)
 /* Options that make no sense, but for those that loader and trainer check. */
 static tl_status check(const tl_fit_opts *o)
 {
-    if (o->epochs < 0 || o->initial_epoch < 0 || o->validation_every < 0)
-        return tl_report(TL_E_ARGUMENT, ".epochs, .initial_epoch and .validation_every may not be negative");
+    if (tl_whole(o->epochs, 1) < 0 || tl_whole(o->initial_epoch, 0) < 0 || tl_whole(o->validation_every, 1) < 1)
+        return tl_report(TL_E_ARGUMENT, ".epochs and .initial_epoch are at least 0, .validation_every 1");
     if (o->validation && o->validation_split != 0)
         return tl_report(TL_E_ARGUMENT, "either .validation or .validation_split, not both");
     if (o->n_callbacks < 0 || (o->n_callbacks && !o->callbacks))
@@ -384,8 +384,8 @@ tl_status tl_fit_opt(tl_place at, tl_model *model, tl_model_fn fn, tl_dataset *d
                               .model = model,
                               .fn = fn,
                               .user = o->user,
-                              .epoch = o->initial_epoch,
-                              .epochs = o->epochs ? o->epochs : 1,
+                              .epoch = tl_whole(o->initial_epoch, 0),
+                              .epochs = tl_whole(o->epochs, 1),
                               .history = o->history ? *o->history : NULL,
                               .callbacks = o->callbacks,
                               .n_callbacks = o->n_callbacks,

@@ -56,11 +56,12 @@ static tl_status update(tl_metric *metric, tl_trainer *trainer, tl_mode mode)
     tl_array prediction;
     int n;
     const tl_array *in = tl_trainer_inputs(trainer, &n), *weights = input(in, n, o.weights);
-    tl_status status = tl_get(tl_trainer_session(trainer, mode), o.output, &prediction);
-    if (!status && o.weights >= 0 && !weights)
-        status = tl_report(TL_E_ABSENT, "its weights, in[%d], are not there; batches have %d inputs", o.weights, n);
-    if (!status) status = tl_metric_update(metric, input(in, n, o.target), &prediction, weights);
-    return status ? tl_report(status, "metric %s: %s", o.name, tl_message()) : TL_OK;
+    const tl_status status = tl_get(tl_trainer_session(trainer, mode), o.output, &prediction);
+    if (status) return tl_report(status, "metric %s: %s", o.name, tl_message());
+    if (o.weights >= 0 && !weights)
+        return tl_report(TL_E_ABSENT, "metric %s: its weights, in[%d], are not there; batches have %d inputs", o.name,
+                         o.weights, n);
+    return tl_metric_update(metric, input(in, n, o.target), &prediction, weights);
 }
 
 tl_status tl_pass_add(tl_pass *p, tl_trainer *trainer, tl_mode mode, int64_t samples, double loss)

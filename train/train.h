@@ -261,7 +261,7 @@ typedef struct tl_fit_opts {
     FILE *explain;
     tl_trainer *trainer;
 
-    int64_t epochs;        /* the number of the epoch to stop before (default 1) ... */
+    int64_t epochs;        /* the number of the epoch to stop before (default 1; TL_ZERO: none is run) ... */
     int64_t initial_epoch; /* ... and of the first one, from 0 */
     int64_t batch;         /* samples in one (default 32; the last of an epoch may have fewer) */
     bool drop_last;        /* no short last batch */
