@@ -687,8 +687,8 @@ TL_API tl_status tl_scaler_apply(const tl_scaler *scaler, tl_array *x, int64_t f
 TL_API tl_status tl_scaler_invert(const tl_scaler *scaler, tl_array *x, int64_t first);
 
 /* As a safetensors file of two arrays f64 [n], "offset" and "scale". TL_E_FILE, TL_E_FORMAT, TL_E_MEMORY. */
-TL_API tl_status tl_scaler_write(const char *path, const tl_scaler *scaler);
-TL_API tl_status tl_scaler_read(const char *path, tl_scaler *out);
+TL_API tl_status tl_scaler_save(const tl_scaler *scaler, const char *path);
+TL_API tl_status tl_scaler_load(const char *path, tl_scaler *out);
 
 typedef struct tl_series_opts {
     size_t size;

@@ -125,9 +125,9 @@ tl_status tl_scaler_invert(const tl_scaler *s, tl_array *x, int64_t first)
 
 /* ---- keeping ------------------------------------------------------------------------------------------------ */
 
-tl_status tl_scaler_write(const char *path, const tl_scaler *s)
+tl_status tl_scaler_save(const tl_scaler *s, const char *path)
 {
-    if (!s) return tl_report(TL_E_ARGUMENT, "tl_scaler_write: a scaler is needed");
+    if (!s) return tl_report(TL_E_ARGUMENT, "tl_scaler_save: a scaler is needed");
     const tl_named_array e[] = { { "offset", tl_array_of(TL_F64, TL_DIMS(s->n), s->offset) },
                                  { "scale", tl_array_of(TL_F64, TL_DIMS(s->n), s->scale) } };
     return tl_safetensors_write(path, e, 2, NULL, 0);
@@ -150,9 +150,9 @@ static tl_status take(const char *path, const tl_safetensors *f, tl_scaler *out)
     return TL_OK;
 }
 
-tl_status tl_scaler_read(const char *path, tl_scaler *out)
+tl_status tl_scaler_load(const char *path, tl_scaler *out)
 {
-    if (!out) return tl_report(TL_E_ARGUMENT, "tl_scaler_read: a place for the scaler is needed");
+    if (!out) return tl_report(TL_E_ARGUMENT, "tl_scaler_load: a place for the scaler is needed");
     tl_safetensors *f;
     *out = (tl_scaler){ 0 };
     tl_status status = tl_safetensors_read(path, &f);

@@ -28,8 +28,8 @@ Test(nothing, has_no_status_but_an_error)
     REFUSED(tl_to_categorical(&none, &a));
     REFUSED(tl_to_categorical(&no_data, &a));
     REFUSED(tl_pad_arrays(&no_data, 1, &a));
-    REFUSED(tl_scaler_write("x", NULL));
-    REFUSED(tl_scaler_read("x", NULL));
+    REFUSED(tl_scaler_save(NULL, "x"));
+    REFUSED(tl_scaler_load("x", NULL));
     REFUSED(tl_loader_new(d, NULL));
     REFUSED(tl_dataset_slice(d, 0, 1, NULL));
     REFUSED(tl_dataset_take(d, &n, 0, NULL));

@@ -114,20 +114,20 @@ Test(scaler, comes_back_from_its_file)
     tl_scaler s, r;
     tl_array x = matrix();
     EQUAL(tl_scaler_fit(&s, &x, 0, 5), TL_OK);
-    EQUAL(tl_scaler_write("f", &s), TL_OK);
-    EQUAL(tl_scaler_read("f", &r), TL_OK);
+    EQUAL(tl_scaler_save(&s, "f"), TL_OK);
+    EQUAL(tl_scaler_load("f", &r), TL_OK);
     EQUAL(r.n, 4);
     cr_assert(!memcmp(s.offset, r.offset, 32) && !memcmp(s.scale, r.scale, 32));
     tl_scaler_free(&r);
     s.scale[2] = 0;
-    EQUAL(tl_scaler_write("f", &s), TL_OK);
-    EQUAL(tl_scaler_read("f", &r), TL_E_FORMAT);
+    EQUAL(tl_scaler_save(&s, "f"), TL_OK);
+    EQUAL(tl_scaler_load("f", &r), TL_E_FORMAT);
     says("f: offset and scale of column 2 make no sense");
     cr_assert(!r.scale);
     const tl_named_array bad = { "offset", tl_array_of(TL_F64, TL_DIMS(4), s.offset) };
     EQUAL(tl_safetensors_write("f", &bad, 1, NULL, 0), TL_OK);
-    EQUAL(tl_scaler_read("f", &r), TL_E_FORMAT);
-    EQUAL(tl_scaler_read("none", &r), TL_E_FILE);
+    EQUAL(tl_scaler_load("f", &r), TL_E_FORMAT);
+    EQUAL(tl_scaler_load("none", &r), TL_E_FILE);
     tl_scaler_free(&s);
     leave();
 }
@@ -234,8 +234,8 @@ static tl_status everything(void)
     tl_scaler s, r = { 0 };
     tl_array x = two_columns(10, TL_F32), in = { 0 }, out = { 0 };
     tl_status status = tl_scaler_fit(&s, &x, 0, 10);
-    if (!status) status = tl_scaler_write("f", &s);
-    if (!status) status = tl_scaler_read("f", &r);
+    if (!status) status = tl_scaler_save(&s, "f");
+    if (!status) status = tl_scaler_load("f", &r);
     if (!status) status = tl_series_windows(&x, &in, &out, .steps = 2);
     cr_assert(!status || (!in.data && !out.data)); /* both or none */
     tl_scaler_free(&s);

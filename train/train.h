@@ -294,7 +294,8 @@ typedef struct tl_fit_opts {
  * (tl_train_step); after each epoch, with validation data, a pass over these in test mode (dropout off, nothing learned).
  * The model function returns the mean loss over the batch, penalties included. An epoch's "loss" is the mean of the batch
  * losses weighted by the batches' samples, each measured before its update; metrics are streamed over the epoch
- * likewise. Weights, lengths and masks are fields of the dataset, and so inputs of the model function.
+ * likewise. Weights, lengths and masks are fields of the dataset, and so inputs of the model function: in validation too.
+ * Keras' class weights are for training alone: .weights = tl_training(s) ? in[3] : TL_NONE.
  *
  *     tl_history *history = NULL;
  *     if (tl_fit(model, next_char, data, .optimizer = tl_adam(.lr = 1e-3), .epochs = 20, .validation_split = 0.2,
@@ -634,7 +635,7 @@ typedef struct tl_metric_desc {
     const char *output;       /* the marked output that is the prediction (default "logits"); not copied */
     int target;               /* index of the targets among the inputs (default 1; TL_ZERO: in[0]) */
     int weights;              /* of the weights, a mask or lengths (default: none; TL_ZERO: in[0]) */
-    bool from_logits;         /* predictions are logits: see the kinds */
+    bool from_logits;         /* predictions are logits: see the kinds. Nothing else says so, not the output's name */
     double threshold;         /* a prediction above it is positive (default 0.5) */
     const double *thresholds; /* several, ascending, copied: precision, recall, F1 (a result each), AUC */
     int n_thresholds;         /* AUC without .thresholds: so many, evenly spread (default 200, at least 2) */
@@ -793,8 +794,8 @@ TL_API tl_status tl_plot_print_opt(const tl_plot *plots, int n, FILE *out, const
  *     tl_summary(model, stdout, .fn = next_char, .inputs = batch, .n = 2);
  *
  * Layers are those of tl_tape_layers(): the library's and those of yours that say so (tl_scope_layer), and whatever else has
- * parameters, its output being unknown (?). Of the inputs only type and shape are looked at, but where the function calls
- * tl_eval(). As Keras writes them, shapes begin with None for the
+ * parameters, its output being unknown (?). Of the inputs only type, shape and batch axis (see tl_array) are looked at, but where the function calls
+ * tl_eval(). A dropout is a layer if it has a .name. As Keras writes them, shapes begin with None for the
  * batch, although here sequences are [T, B, ...]: an LSTM's [4, 32, 16] is printed (None, 4, 16). States of the model (running
  * means and variances) count as parameters that cannot be trained, like frozen ones. Without .fn: a table of the model's
  * parameters, with shape, number of elements and bytes, and the totals. out NULL prints nothing.
