@@ -105,9 +105,11 @@ tl_status tl_series_windows_opt(const tl_array *series, tl_array *inputs, tl_arr
 tl_status tl_sliding_windows_opt(const tl_array *series, int64_t window, tl_array out[2], const tl_sliding_opts *o)
 {
     static const char who[] = "tl_sliding_windows";
+    static const tl_sliding_opts usual = { .size = sizeof usual };
+    if (!o) o = &usual;
     const tl_array *targets = o->targets ? o->targets : series;
     const int64_t stride = o->stride ? o->stride : 1, every = o->sampling_rate ? o->sampling_rate : 1;
-    if (!series || !out || window < 1 || stride < 1 || every < 1)
+    if (!series || !out || !tl_array_valid(series) || !tl_array_valid(targets) || window < 1 || stride < 1 || every < 1)
         return tl_report(TL_E_ARGUMENT, "%s: a series, and window, .stride and .sampling_rate of at least 1 are needed",
                          who);
     out[0] = out[1] = (tl_array){ 0 };

@@ -12,7 +12,7 @@ Test(nothing, has_no_status_but_an_error)
 {
     enter();
     tl_bytes b;
-    tl_array a, none = { 0 }, no_data = tl_array_of(TL_F32, TL_DIMS(3), NULL);
+    tl_array a, pair[2], none = { 0 }, no_data = tl_array_of(TL_F32, TL_DIMS(3), NULL);
     tl_dataset *d = tl_dataset_new(), *e;
     tl_ragged r = { 0 };
     const char *line;
@@ -28,6 +28,8 @@ Test(nothing, has_no_status_but_an_error)
     REFUSED(tl_to_categorical(&none, &a));
     REFUSED(tl_to_categorical(&no_data, &a));
     REFUSED(tl_pad_arrays(&no_data, 1, &a));
+    REFUSED(tl_sliding_windows(&no_data, 1, pair));
+    REFUSED(tl_sliding_windows_opt(&no_data, 1, pair, NULL));
     REFUSED(tl_scaler_save(NULL, "x"));
     REFUSED(tl_scaler_load("x", NULL));
     REFUSED(tl_loader_new(d, NULL));
