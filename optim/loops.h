@@ -41,9 +41,25 @@ bool tl_next_span(tl_spans *w, tl_span *out); /* false: there are no more */
     X(gain)                                                                                                            \
     X(step)                                                                                                            \
     X(reach)                                                                                                           \
-    X(rho) X(rest_rho) X(beta1) X(rest1) X(beta2) X(rest2) X(inside)                                                   \
-        X(outside) /* of the root: the two places of epsilon */                                                        \
-        X(adapt) X(keep) X(mix) X(l1) X(ridge) X(shrinkage) X(power) X(less) X(more) X(least) X(most)
+    X(rho)                                                                                                             \
+    X(rest_rho)                                                                                                        \
+    X(beta1)                                                                                                           \
+    X(rest1)                                                                                                           \
+    X(beta2)                                                                                                           \
+    X(rest2)                                                                                                           \
+    X(inside) /* epsilon in the root, and outside of it */                                                             \
+    X(outside)                                                                                                         \
+    X(adapt)                                                                                                           \
+    X(keep)                                                                                                            \
+    X(mix)                                                                                                             \
+    X(l1)                                                                                                              \
+    X(ridge)                                                                                                           \
+    X(shrinkage)                                                                                                       \
+    X(power)                                                                                                           \
+    X(less)                                                                                                            \
+    X(more)                                                                                                            \
+    X(least)                                                                                                           \
+    X(most)
 
 #define TL_NUMBER(name) double name;
 typedef struct tl_numbers {
