@@ -64,7 +64,7 @@ static uint32_t find(tl_tape *t, uint32_t id, int depth)
         if (m) mask = differ ? 0 : m;
         if (differ) break;
     }
-    tl_table_put(&t->masks, id, 0, mask);
+    if (!tl_table_put(&t->masks, id, 0, mask)) tl_no_memory(t);
     return mask;
 }
 
@@ -72,7 +72,7 @@ tl_tensor tl_mask_of(tl_tensor x)
 {
     tl_tape *t = tl_tape_of(&x, 1);
     const uint32_t m = t && !t->status && x.id ? find(t, x.id, DEPTH) : 0;
-    return m ? tl_handle(t, m) : TL_NONE;
+    return m && !t->status ? tl_handle(t, m) : TL_NONE;
 }
 
 /* ---- what a padded step emits ------------------------------------------------------------------------------------- */
