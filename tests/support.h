@@ -71,6 +71,10 @@ SOME const char *line_name(const char *file, int line)
     return s;
 }
 
+/* Does a message name the line of a call that is an argument of the macro on this line? gcc says that it is where the macro
+ * ends, clang that it is where the call ends, which may be one before. */
+#define NAMES_LINE(text, n) (strstr((text), AT_LINE(n)) || strstr((text), AT_LINE((n)-1)))
+
 /* The line of a text that holds all the parts. */
 SOME const char *line_with(const char *text, int n, const char *const *part, char *line, size_t size)
 {

@@ -63,8 +63,7 @@ static void refused(int line, tl_tensor y, tl_status status, const char *words)
 {
     cr_assert(tl_tape_status(tape) == status, "line %d: %s (%s)", line, tl_status_name(tl_tape_status(tape)),
               tl_message());
-    cr_assert(strstr(tl_message(), words) && strstr(tl_message(), AT_LINE(line)), "line %d: \"%s\"", line,
-              tl_message());
+    cr_assert(strstr(tl_message(), words) && NAMES_LINE(tl_message(), line), "line %d: \"%s\"", line, tl_message());
     cr_assert(!tl_absent(y));
     tl_tape_reset(tape);
     root = tl_root(tape);

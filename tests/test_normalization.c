@@ -150,7 +150,7 @@ static void refused(int line, tl_model *model, tl_tape *tape, tl_tensor y, tl_st
 {
     cr_assert(tl_tape_status(tape) == status, "line %d: %s", line, tl_tape_message(tape));
     cr_has(tl_tape_message(tape), words);
-    cr_has(tl_tape_message(tape), AT_LINE(line));
+    cr_assert(NAMES_LINE(tl_tape_message(tape), line), "line %d: %s", line, tl_tape_message(tape));
     cr_assert(!tl_absent(y));
     cr_assert(tl_model_count(model) == 0);
     tl_tape_free(tape);
