@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tapeloop.h"
+#include "valgrind.h"
 
 static void says(const char *words)
 {
@@ -500,6 +501,7 @@ Test(optimizer, needs_gradients_of_its_own_model)
 
 Test(optimizer, flushes_denormals_and_gives_the_mode_back)
 {
+    if (on_valgrind()) return;
     double start[N] = { 1e-40 }, g[N] = { 0 };
     bench b = make(TL_F32, start, tl_sgd());
     run(&b, g);

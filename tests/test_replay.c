@@ -1,6 +1,7 @@
 /* tests/test_replay.c - plans and sessions: the same bits as node by node, in little memory, without malloc, in any thread, and
  * with every allocation failing in turn. */
 #include "support.h"
+#include "valgrind.h"
 
 #include "graph/memory_plan.h"
 
@@ -50,13 +51,6 @@ void free(void *p)
     __libc_free(p);
 }
 #endif
-
-/* Valgrind has a heap of its own, and knows no denormals mode. */
-static bool on_valgrind(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-    return preload && strstr(preload, "vgpreload");
-}
 
 static tl_model *model;
 static tl_tape *tape;
