@@ -405,6 +405,7 @@ static void leave(void)
 {
     char command[128];
     cr_assert_eq(rmdir("tmp"), 0);
+    unsetenv("TMPDIR");
     setenv("PATH", "/usr/bin:/bin", 1);
     snprintf(command, sizeof command, "rm -rf %s", dir);
     cr_assert(!chdir("/") && !system(command));
@@ -465,6 +466,9 @@ Test(write, tells_what_gnuplot_does_not_do)
     enter("to=$(sed -n \"s/^set output '\\(.*\\)'/\\1/p\" \"$1\"); echo no picture >\"$to\"");
     BAD(tl_plot_write(&simple, 1, "a.png"), TL_E_FILE, "drawn nothing");
     cr_assert(access("a.png", F_OK));
+    leave();
+    enter("exit 127"); /* as a system says it that has started a process before it looked for the program */
+    BAD(tl_plot_write(&simple, 1, "a.png"), TL_E_FILE, "not installed");
     leave();
     enter("kill -9 $$");
     BAD(tl_plot_write(&simple, 1, "a.png"), TL_E_FILE, "failed");

@@ -127,9 +127,11 @@ static tl_status run_gnuplot(char *script)
     if (!error) error = posix_spawn_file_actions_addopen(&silent, 2, "/dev/null", O_WRONLY, 0);
     if (!error) error = posix_spawnp(&child, name, &silent, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&silent);
-    if (error == ENOENT) return tl_report(TL_E_FILE, "gnuplot is not installed, and draws pictures that are no .svg");
-    if (error) return tl_report(TL_E_FILE, "gnuplot: %s", strerror(error));
-    while (waitpid(child, &state, 0) < 0 && errno == EINTR) continue;
+    if (error && error != ENOENT) return tl_report(TL_E_FILE, "gnuplot: %s", strerror(error));
+    while (!error && waitpid(child, &state, 0) < 0 && errno == EINTR) continue;
+    /* POSIX lets posix_spawnp() say so by either way. */
+    if (error || (WIFEXITED(state) && WEXITSTATUS(state) == 127))
+        return tl_report(TL_E_FILE, "gnuplot is not installed, and draws pictures that are no .svg");
     return state ? tl_report(TL_E_FILE, "gnuplot has failed") : TL_OK;
 }
 
